@@ -1,0 +1,41 @@
+//! The ground floor: what a disk is, how it fails, what it may cost.
+//!
+//! Everything in this project is a map from one address space to another, and every such map is a
+//! [`BlockRead`]: a fixed number of bytes, readable at any position, from any thread. A host file is
+//! one, a qcow2 image is one, a partition inside it is one. Nothing here knows a file format.
+//!
+//! * reading: [`BlockRead`], [`Extent`], [`extents`]
+//! * writing: [`BlockWrite`], [`Overlay`] (edits kept apart), [`commit`] (edits land all or none)
+//! * making a container: [`Sink`] and the [`Batch`] it is fed
+//! * the host's side: [`Host`], [`HostFile`], [`Output`] (a file appears whole or not at all)
+//! * failing: [`Error`], [`Class`]; paying: [`Limits`], [`Meter`]
+//!
+//! Non-goals: caching policy, executors, progress display, any file format.
+
+mod commit;
+mod disk;
+mod error;
+mod file;
+mod host;
+mod joined;
+mod limits;
+mod lock;
+mod mem;
+mod output;
+mod overlay;
+mod sink;
+mod window;
+
+pub use commit::{commit, recover};
+pub use disk::{BlockRead, BlockWrite, Extent, Kind, RawSpan, extents, is_zero, zeros};
+pub use error::{Class, Error, Place, Result};
+pub use file::FileDisk;
+pub use host::{Access, DirHost, Host, HostFile, Identity, MemHost, NoHost};
+pub use joined::{Joined, Part};
+pub use limits::{Limits, Meter};
+pub use lock::Sharing;
+pub use mem::MemDisk;
+pub use output::Output;
+pub use overlay::Overlay;
+pub use sink::{Batch, Body, Piece, Sink};
+pub use window::Window;

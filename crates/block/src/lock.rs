@@ -1,0 +1,89 @@
+//! The locks QEMU takes on image files, so that a disk in use is noticed from both sides.
+//!
+//! Facts (QEMU `block/file-posix.c` behaviour, seen from outside with `lslocks`): open-file-description
+//! locks on single bytes. Byte 100+n is read-locked while permission n is held, byte 200+n while
+//! permission n is *not* shared with others. Permissions: 0 consistent read, 1 write, 2 write unchanged,
+//! 3 resize.
+
+use crate::{Class, Error, Result};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use std::fs::File;
+
+/// Whether others may write to a file while we have it open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Refuse files that somebody writes to, and let nobody start writing while we look. The default.
+    #[default]
+    Careful,
+    /// Take no locks and look at none: what is read may change under us.
+    Force,
+}
+
+const HELD: i64 = 100;
+const UNSHARED: i64 = 200;
+const CONSISTENT_READ: i64 = 0;
+const WRITE: i64 = 1;
+const RESIZE: i64 = 3;
+
+/// Takes the locks for reading or for writing.
+pub(crate) fn take(file: &File, writable: bool, sharing: Sharing) -> Result<()> {
+    if sharing == Sharing::Force {
+        return Ok(());
+    }
+    let held: &[i64] = if writable {
+        &[CONSISTENT_READ, WRITE, RESIZE]
+    } else {
+        &[CONSISTENT_READ]
+    };
+    let unshared: &[i64] = &[WRITE, RESIZE];
+    for bit in held {
+        set(file, HELD.saturating_add(*bit))?;
+    }
+    for bit in unshared {
+        set(file, UNSHARED.saturating_add(*bit))?;
+    }
+    // Then look whether somebody minds: a permission we hold that they do not share, or the reverse.
+    for bit in held {
+        look(file, UNSHARED.saturating_add(*bit))?;
+    }
+    for bit in unshared {
+        look(file, HELD.saturating_add(*bit))?;
+    }
+    Ok(())
+}
+
+fn byte(kind: i32, at: i64) -> libc::flock {
+    libc::flock {
+        l_type: libc::c_short::try_from(kind).unwrap_or_default(),
+        l_whence: 0, // SEEK_SET
+        l_start: at,
+        l_len: 1,
+        l_pid: 0,
+    }
+}
+
+fn set(file: &File, at: i64) -> Result<()> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&byte(libc::F_RDLCK, at))) {
+        Ok(_) => Ok(()),
+        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => Err(busy()),
+        // A file system without locks (some network mounts) cannot tell us; QEMU goes on too.
+        Err(_) => Ok(()),
+    }
+}
+
+fn look(file: &File, at: i64) -> Result<()> {
+    let mut found = byte(libc::F_WRLCK, at);
+    match fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)) {
+        Ok(_) if i32::from(found.l_type) != libc::F_UNLCK => Err(busy()),
+        _ => Ok(()),
+    }
+}
+
+fn busy() -> Error {
+    Error::new(
+        Class::Busy,
+        "another process has this image open, and one of the two would write to it",
+    )
+    .advise("shut the virtual machine down first; --force-share reads a disk in use at your own risk")
+}

@@ -1,0 +1,1 @@
+//! btrfs: from one or several volumes to files.

@@ -1,0 +1,1 @@
+//! A job from description to report: what is done in which order.

@@ -1,0 +1,24 @@
+//! VirtualBox disk image.
+
+use crate::{Image, Opening};
+use h2k_block::{BlockRead, Error, HostFile, Result, Sink};
+use std::sync::Arc;
+
+/// How the container is made.
+#[derive(Clone, Debug, Default)]
+pub struct Options {}
+
+/// Whether `file` looks like this format.
+pub(crate) fn probe(_file: &dyn BlockRead) -> Result<bool> {
+    Ok(false)
+}
+
+/// Opens the image in `file`.
+pub(crate) fn open(_file: Arc<dyn HostFile>, _opening: &mut Opening<'_>) -> Result<Image> {
+    Err(Error::unsupported("vdi is not read yet"))
+}
+
+/// Starts a container for `len` bytes in `file`.
+pub(crate) fn create(_file: Arc<dyn HostFile>, _options: &Options, _len: u64) -> Result<Box<dyn Sink>> {
+    Err(Error::unsupported("vdi is not written yet"))
+}

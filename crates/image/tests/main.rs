@@ -1,0 +1,10 @@
+//! Containers against the corpus, against qemu-img, and against damage. One binary, one module a format.
+#![allow(clippy::arithmetic_side_effects, clippy::as_conversions)]
+
+mod door;
+mod qcow2;
+mod raw;
+mod vdi;
+mod vhd;
+mod vhdx;
+mod vmdk;

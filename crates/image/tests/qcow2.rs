@@ -1,0 +1,1 @@
+//! qcow2: known answers, differential tests, damage.

@@ -1,0 +1,1 @@
+//! raw: known answers, differential tests, damage.

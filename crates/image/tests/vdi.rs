@@ -1,0 +1,1 @@
+//! vdi: known answers, differential tests, damage.

@@ -1,0 +1,1 @@
+//! vhd: known answers, differential tests, damage.

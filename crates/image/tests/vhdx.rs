@@ -1,0 +1,1 @@
+//! vhdx: known answers, differential tests, damage.

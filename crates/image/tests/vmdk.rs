@@ -1,0 +1,1 @@
+//! vmdk: known answers, differential tests, damage.

@@ -1,0 +1,1 @@
+//! NTFS: from a volume to files.

@@ -1,0 +1,113 @@
+//! The corpus of real images beside the checkout (`../shared/corpus`), and what independent tools say of them.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// One file of the corpus.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Path below the corpus, with `.zst`.
+    pub path: String,
+    /// What the file is, in the manifest's words.
+    pub format: String,
+    /// Files that belong together have the same value; `-` for files on their own.
+    pub set: String,
+    /// Bytes after decompression.
+    pub unpacked_size: u64,
+    /// What independent tools found.
+    pub oracle: Value,
+}
+
+/// The folder `../shared` as seen from the workspace's root, if this checkout has it.
+#[must_use]
+pub fn shared() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.parent()?;
+    let shared = root.parent()?.join("shared");
+    shared.join("corpus/MANIFEST.tsv").is_file().then_some(shared)
+}
+
+/// The corpus, or a line that says it is absent.
+#[must_use]
+pub fn corpus() -> Option<Corpus> {
+    let Some(shared) = shared() else {
+        println!("skipped: no corpus");
+        return None;
+    };
+    let root = shared.join("corpus");
+    let text = std::fs::read_to_string(root.join("MANIFEST.tsv")).expect("the manifest is readable");
+    let cases = text.lines().skip(1).map(case).collect();
+    Some(Corpus { root, cases })
+}
+
+fn case(line: &str) -> Case {
+    let mut columns = line.split('\t');
+    let mut next = || columns.next().unwrap_or_default();
+    let path = next().to_owned();
+    let unpacked_size = next().parse().unwrap_or(0);
+    let _sha256 = next();
+    let format = next().to_owned();
+    let set = next().to_owned();
+    let (_origin, _licence, _special) = (next(), next(), next());
+    let oracle = serde_json::from_str(next()).unwrap_or(Value::Null);
+    Case {
+        path,
+        format,
+        set,
+        unpacked_size,
+        oracle,
+    }
+}
+
+/// The whole corpus.
+#[derive(Clone, Debug)]
+pub struct Corpus {
+    root: PathBuf,
+    /// Its files, in the manifest's order.
+    pub cases: Vec<Case>,
+}
+
+impl Corpus {
+    /// Files whose path below the corpus begins with `prefix`.
+    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Case> {
+        self.cases.iter().filter(move |c| c.path.starts_with(prefix))
+    }
+
+    /// The decompressed bytes of `case`.
+    #[must_use]
+    pub fn bytes(&self, case: &Case) -> Vec<u8> {
+        let packed = std::fs::read(self.root.join(&case.path)).expect("a file of the manifest is there");
+        zstd::decode_all(&packed[..]).expect("a file of the corpus decompresses")
+    }
+
+    /// Unpacks `case` and everything of its set into `dir`, keeping file names (without `.zst`), and answers
+    /// with the path of `case` there.
+    #[must_use]
+    pub fn unpack(&self, case: &Case, dir: &Path) -> PathBuf {
+        for other in &self.cases {
+            if other.path == case.path || (case.set != "-" && other.set == case.set) {
+                sparse_write(&dir.join(plain_name(other)), &self.bytes(other));
+            }
+        }
+        dir.join(plain_name(case))
+    }
+}
+
+/// The file name of `case` without `.zst`.
+#[must_use]
+pub fn plain_name(case: &Case) -> &str {
+    let name = case.path.rsplit('/').next().unwrap_or_default();
+    name.strip_suffix(".zst").unwrap_or(name)
+}
+
+/// Writes `bytes` to `path`, leaving out 4 KiB blocks of zeros.
+pub fn sparse_write(path: &Path, bytes: &[u8]) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::create(path).expect("a scratch file can be made");
+    file.set_len(bytes.len() as u64).expect("a scratch file can grow");
+    for (i, block) in bytes.chunks(4096).enumerate() {
+        if !h2k_block::is_zero(block) {
+            file.write_all_at(block, i as u64 * 4096)
+                .expect("a scratch file can be written");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What tests need and users never see: the corpus, seeded mutations, failing disks, oracle tools.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod corpus;
+pub mod faulty;
+pub mod hash;
+pub mod mutate;
+pub mod oracle;
+pub mod rng;

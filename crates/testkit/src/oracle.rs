@@ -1,0 +1,58 @@
+//! Independent tools. A missing tool is a failure, never a silent pass: `cargo xtask test` installs them all.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs `program` with `args`; panics when the tool is not installed.
+pub fn run<S: AsRef<std::ffi::OsStr>>(program: &str, args: &[S]) -> Output {
+    // Debian keeps file system tools where the PATH of a plain user does not look.
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    Command::new(program)
+        .args(args)
+        .env("PATH", path)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap_or_else(|e| panic!("oracle {program} did not start ({e}); run `cargo xtask setup`"))
+}
+
+/// Runs a tool that must succeed; answers with its standard output.
+pub fn ok<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(program: &str, args: &[S]) -> String {
+    let out = run(program, args);
+    assert!(
+        out.status.success(),
+        "{program} {args:?} said {}: {}{}",
+        out.status,
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// `qemu-img check` on an image that must be clean (no errors, no leaks).
+pub fn qemu_check(image: &Path, format: &str) {
+    ok(
+        "qemu-img",
+        &[
+            "check".as_ref(),
+            "-f".as_ref(),
+            format.as_ref(),
+            image.as_os_str(),
+        ],
+    );
+}
+
+/// `qemu-img compare` of two images that must read the same.
+pub fn qemu_same(a: &Path, a_format: &str, b: &Path, b_format: &str) {
+    ok(
+        "qemu-img",
+        &[
+            "compare".as_ref(),
+            "-f".as_ref(),
+            a_format.as_ref(),
+            "-F".as_ref(),
+            b_format.as_ref(),
+            a.as_os_str(),
+            b.as_os_str(),
+        ],
+    );
+}

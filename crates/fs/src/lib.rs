@@ -162,6 +162,12 @@ pub struct FileExtent {
     pub at: Option<u64>,
 }
 
+/// Shows one directory entry or stream; breaks to stop.
+pub type EachEntry<'a> = dyn FnMut(Entry<'_>) -> ControlFlow<()> + 'a;
+
+/// Shows one extended attribute, name and value; breaks to stop.
+pub type EachXattr<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Read access. Shared: any number of readers on one opened filesystem.
 pub trait FsRead: Send + Sync {
     /// What the filesystem says of itself.
@@ -192,7 +198,7 @@ pub trait FsRead: Send + Sync {
     ///
     /// # Errors
     /// When `dir` is no directory or is damaged.
-    fn list(&self, dir: Node, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()>;
+    fn list(&self, dir: Node, each: &mut EachEntry<'_>) -> Result<()>;
 
     /// Reads up to `buf.len()` bytes of a file; short only at its end. Holes read as zero.
     ///
@@ -210,7 +216,7 @@ pub trait FsRead: Send + Sync {
     ///
     /// # Errors
     /// When the attributes are damaged.
-    fn xattrs(&self, _node: Node, _each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+    fn xattrs(&self, _node: Node, _each: &mut EachXattr<'_>) -> Result<()> {
         Ok(())
     }
 
@@ -218,7 +224,7 @@ pub trait FsRead: Send + Sync {
     ///
     /// # Errors
     /// When the streams are damaged.
-    fn streams(&self, _node: Node, _each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
+    fn streams(&self, _node: Node, _each: &mut EachEntry<'_>) -> Result<()> {
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! The corpus of real images beside the checkout (`../shared/corpus`), and what independent tools say of them.
 
+use h2k_block::{Access, BlockRead, FileDisk, MemDisk, Sharing};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One file of the corpus.
 #[derive(Clone, Debug)]
@@ -77,6 +79,40 @@ impl Corpus {
     pub fn bytes(&self, case: &Case) -> Vec<u8> {
         let packed = std::fs::read(self.root.join(&case.path)).expect("a file of the manifest is there");
         zstd::decode_all(&packed[..]).expect("a file of the corpus decompresses")
+    }
+
+    /// The full canonical listing behind `fs.listing_sha256`, where the corpus keeps it.
+    #[must_use]
+    pub fn listing(&self, case: &Case) -> Option<String> {
+        let stem = case.path.strip_suffix(".zst").unwrap_or(&case.path);
+        let stem = stem.strip_suffix(".qcow2").unwrap_or(stem);
+        let path = self.root.join("listings").join(format!("{stem}.listing.zst"));
+        let packed = std::fs::read(path).ok()?;
+        let text = zstd::decode_all(&packed[..]).expect("a listing of the corpus decompresses");
+        Some(String::from_utf8(text).expect("a listing is text"))
+    }
+
+    /// The content of `case` as a disk. Cases kept "in qcow2" are unpacked into `dir` by qemu-img as sparse files.
+    #[must_use]
+    pub fn disk(&self, case: &Case, dir: &Path) -> Arc<dyn BlockRead> {
+        if !case.format.ends_with(" in qcow2") {
+            return Arc::new(MemDisk::new(self.bytes(case)));
+        }
+        let packed = dir.join(plain_name(case));
+        let raw = packed.with_extension("raw");
+        sparse_write(&packed, &self.bytes(case));
+        let args: [&std::ffi::OsStr; 7] = [
+            "convert".as_ref(),
+            "-f".as_ref(),
+            "qcow2".as_ref(),
+            "-O".as_ref(),
+            "raw".as_ref(),
+            packed.as_ref(),
+            raw.as_ref(),
+        ];
+        crate::oracle::ok("qemu-img", &args);
+        std::fs::remove_file(&packed).expect("a scratch file can be removed");
+        Arc::new(FileDisk::open(&raw, Access::Read, Sharing::Careful).expect("qemu-img made a raw file"))
     }
 
     /// Unpacks `case` and everything of its set into `dir`, keeping file names (without `.zst`), and answers

@@ -4,6 +4,8 @@
 pub mod corpus;
 pub mod faulty;
 pub mod hash;
+pub mod listing;
+pub mod mount;
 pub mod mutate;
 pub mod oracle;
 pub mod rng;

@@ -5,12 +5,14 @@
 //!
 //! Non-goals: partitions, mounting, host paths.
 
+mod mem;
 mod path;
 mod walk;
 
 use h2k_block::{Extent, Result};
 use std::ops::ControlFlow;
 
+pub use mem::MemFs;
 pub use path::{lookup_path, parts, read_file, resolve};
 pub use walk::{Visit, walk};
 

@@ -13,6 +13,7 @@
 //! Non-goals: partitions, filesystems, copying, network protocols.
 
 mod chain;
+mod check;
 #[allow(dead_code, reason = "used as soon as the first compressed format is read")]
 mod codec;
 mod create;
@@ -29,6 +30,7 @@ pub mod vhd;
 pub mod vhdx;
 pub mod vmdk;
 
+pub use check::{Check, Finding, Severity, check};
 pub use create::{Target, create};
 pub use format::{Format, probe};
 pub use info::{Fact, FileInfo, Info, Snapshot, Value};

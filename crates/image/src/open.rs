@@ -20,6 +20,8 @@ pub struct OpenOptions {
     pub snapshot: Option<String>,
     /// Open this image alone: what it does not store reads as zero, and parents are named but not opened.
     pub alone: bool,
+    /// The format of a parent whose child does not record one. A recorded format is believed over this.
+    pub parent_format: Option<Format>,
     /// What opening may cost.
     pub limits: Limits,
 }
@@ -76,6 +78,7 @@ impl Opening<'_> {
         let file = self.sibling(referrer, name)?;
         let options = std::mem::take(&mut self.options);
         self.options = OpenOptions {
+            parent_format: options.parent_format,
             limits: options.limits,
             ..OpenOptions::default()
         };

@@ -1,5 +1,15 @@
 //! QEMU copy-on-write, versions 2 and 3.
 
+mod check;
+mod edit;
+mod repair;
+mod resize;
+
+pub use check::check;
+pub use edit::Edit;
+pub use repair::{Repair, Repaired, repair};
+pub use resize::{Shrink, resize};
+
 use crate::{Image, Opening};
 use h2k_block::{BlockRead, Error, HostFile, Result, Sink};
 use std::sync::Arc;

@@ -1,0 +1,194 @@
+#![allow(clippy::arithmetic_side_effects)]
+
+use super::{Coding, Decoder, Encoder};
+use h2k_block::Class;
+
+fn codings() -> Vec<Coding> {
+    let mut all = vec![Coding::Deflate, Coding::Zlib];
+    if cfg!(feature = "fast") {
+        all.push(Coding::Zstd);
+    }
+    all
+}
+
+/// Text-like bytes: compressible, not trivial.
+fn prose(len: usize) -> Vec<u8> {
+    let mut word = 0x1234_5678_9abc_def0_u64;
+    let mut out = Vec::new();
+    while out.len() < len {
+        word = word
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let pick = usize::try_from(word >> 60).unwrap();
+        let words = [
+            "grain ", "cluster ", "extent\n", "0x7f", "disk ", "of ", "the ", "a ",
+        ];
+        out.extend_from_slice(words[pick % words.len()].as_bytes());
+        out.push(word.to_be_bytes()[1] & 0x1f);
+    }
+    out.truncate(len);
+    out
+}
+
+fn noise(len: usize) -> Vec<u8> {
+    let mut word = 88_172_645_463_325_252_u64;
+    let mut out = Vec::new();
+    while out.len() < len {
+        word ^= word << 13;
+        word ^= word >> 7;
+        word ^= word << 17;
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    out.truncate(len);
+    out
+}
+
+#[test]
+fn what_is_encoded_decodes_to_itself_and_bytes_after_it_do_not_matter() {
+    for coding in codings() {
+        for len in [2_048, 65_536, 2 << 20] {
+            let encoder = Encoder::new(coding, 3).unwrap();
+            let plain = prose(len);
+            let mut coded = vec![7, 7, 7];
+            let n = encoder.encode(&plain, &mut coded).unwrap();
+            assert_eq!(coded.len(), n + 3);
+            assert!(n < len);
+            coded.extend_from_slice(&noise(700));
+            let mut back = vec![0xaa; len];
+            let decoder = Decoder::default();
+            assert_eq!(decoder.decode(coding, &coded[3..], &mut back), Ok(len));
+            assert!(back == plain, "{coding:?} {len}");
+        }
+    }
+}
+
+#[test]
+fn noise_is_left_alone() {
+    for coding in codings() {
+        for len in [1, 512, 65_536] {
+            let mut coded = vec![1, 2];
+            let encoder = Encoder::new(coding, 1).unwrap();
+            assert_eq!(encoder.encode(&noise(len), &mut coded), None);
+            assert_eq!(coded, [1, 2]);
+        }
+        assert_eq!(
+            Encoder::new(coding, 1).unwrap().encode(&[], &mut Vec::new()),
+            None
+        );
+    }
+}
+
+#[test]
+fn the_same_bytes_encode_the_same_whatever_came_before() {
+    for coding in codings() {
+        let encoder = Encoder::new(coding, 2).unwrap();
+        let (mut first, mut again) = (Vec::new(), Vec::new());
+        encoder.encode(&prose(65_536), &mut first).unwrap();
+        encoder.encode(&noise(4_096), &mut again);
+        encoder.encode(&prose(1 << 20), &mut Vec::new());
+        encoder.encode(&prose(65_536), &mut again).unwrap();
+        assert!(first == again, "{coding:?}");
+    }
+}
+
+#[test]
+fn deflate_never_looks_back_further_than_4_kib() {
+    // A block that returns after 5 KiB could only be had from a larger window.
+    let mut plain = noise(5_120);
+    plain.extend_from_slice(&noise(5_120));
+    plain.extend_from_slice(&prose(30_000));
+    for level in Encoder::levels(Coding::Deflate) {
+        let mut coded = Vec::new();
+        let n = Encoder::new(Coding::Deflate, level)
+            .unwrap()
+            .encode(&plain, &mut coded);
+        assert!(n.unwrap() > 10_240, "level {level}");
+        // A decoder that keeps 4 KiB and sees the output in small pieces reads it all.
+        let mut small = flate2::Decompress::new_with_window_bits(false, 12);
+        let mut back = Vec::new();
+        let mut piece = [0; 100];
+        while back.len() < plain.len() {
+            let (used, made) = (small.total_in(), small.total_out());
+            let src = &coded[usize::try_from(used).unwrap()..];
+            small
+                .decompress(src, &mut piece, flate2::FlushDecompress::None)
+                .unwrap();
+            let got = usize::try_from(small.total_out() - made).unwrap();
+            assert!(got > 0);
+            back.extend_from_slice(&piece[..got]);
+        }
+        assert!(back == plain, "level {level}");
+    }
+}
+
+#[test]
+fn a_short_stream_gives_what_it_has_and_damage_gives_no_more_than_asked() {
+    let decoder = Decoder::default();
+    for coding in codings() {
+        let plain = prose(65_536);
+        let mut coded = Vec::new();
+        Encoder::new(coding, 3)
+            .unwrap()
+            .encode(&plain, &mut coded)
+            .unwrap();
+        let mut back = vec![0; 65_536];
+        // Cut short: an error or fewer bytes, never a full cluster.
+        let cut = decoder.decode(coding, &coded[..coded.len() / 2], &mut back);
+        assert!(cut.is_err() || cut.is_ok_and(|n| n < 65_536), "{coding:?}");
+        for i in 0..coded.len().min(400) {
+            let mut bad = coded.clone();
+            bad[i] ^= 0x55;
+            let got = decoder.decode(coding, &bad, &mut back);
+            assert!(got.is_err() || got.is_ok_and(|n| n <= 65_536));
+        }
+        assert_eq!(decoder.decode(coding, &coded, &mut back), Ok(65_536));
+        assert!(back == plain);
+    }
+    // Deflate decoding stops when the cluster is full, whatever the stream has left.
+    let mut coded = Vec::new();
+    Encoder::new(Coding::Deflate, 3)
+        .unwrap()
+        .encode(&prose(65_536), &mut coded)
+        .unwrap();
+    let mut head = vec![0; 4_096];
+    assert_eq!(decoder.decode(Coding::Deflate, &coded, &mut head), Ok(4_096));
+    assert_eq!(head, prose(65_536)[..4_096]);
+}
+
+#[test]
+fn levels_that_do_not_exist_are_refused() {
+    let class = |coding, level| Encoder::new(coding, level).err().map(|e| e.class());
+    assert_eq!(class(Coding::Deflate, 0), Some(Class::Invalid));
+    assert_eq!(class(Coding::Zlib, 10), Some(Class::Invalid));
+    assert_eq!(class(Coding::Zstd, 23), Some(Class::Invalid));
+    let without = (!cfg!(feature = "fast")).then_some(Class::Unsupported);
+    assert_eq!(class(Coding::Zstd, 3), without);
+}
+
+/// Prints the table in `docs/formats/qcow2.md`:
+/// `H2K_SAMPLE=FILE cargo test --release -p h2k-image --lib speed -- --ignored --nocapture`
+#[test]
+#[ignore = "prints speeds, proves nothing"]
+#[allow(clippy::disallowed_methods)]
+fn speed_of_each_level() {
+    let sample =
+        std::env::var_os("H2K_SAMPLE").map_or_else(|| prose(64 << 20), |p| std::fs::read(p).unwrap());
+    for coding in codings() {
+        for level in 1..=6 {
+            let encoder = Encoder::new(coding, level).unwrap();
+            let mut total = 0_usize;
+            let mut coded = Vec::new();
+            let start = std::time::Instant::now();
+            for cluster in sample.chunks(65_536) {
+                coded.clear();
+                total += encoder.encode(cluster, &mut coded).unwrap_or(cluster.len());
+            }
+            let mib = f64::from(u32::try_from(sample.len() >> 20).unwrap());
+            println!(
+                "{coding:?} level {level}: {:.0} MiB/s, {:.1} % of the size",
+                mib / start.elapsed().as_secs_f64(),
+                100.0 * f64::from(u32::try_from(total >> 10).unwrap()) / (mib * 1024.0)
+            );
+        }
+    }
+}

@@ -71,6 +71,45 @@ impl Batch {
             Body::Hole | Body::Zero => &[],
         }
     }
+
+    /// What has to be written: host offsets and bytes, with pieces that touch on both sides joined, so that a
+    /// sink's [`Sink::store`] makes one call for a run and not one for each grain. Pieces must be placed.
+    pub fn runs(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut pieces = self.pieces.iter().peekable();
+        std::iter::from_fn(move || {
+            loop {
+                let (host, coded, at, mut len) = self.span(pieces.next()?);
+                while let Some((next_host, next_coded, next_at, next_len)) =
+                    pieces.peek().map(|piece| self.span(piece))
+                    && next_coded == coded
+                    && next_at == at.saturating_add(len)
+                    && next_host == host.saturating_add(u64::try_from(len).unwrap_or(u64::MAX))
+                {
+                    len = len.saturating_add(next_len);
+                    pieces.next();
+                }
+                let buffer = if coded { &self.coded } else { &self.guest };
+                match buffer.get(at..).and_then(|b| b.get(..len)) {
+                    Some(bytes) if !bytes.is_empty() => return Some((host, bytes)),
+                    _ => {}
+                }
+            }
+        })
+    }
+
+    /// Where the bytes of `piece` are: host offset, whether among the coded, first byte there, length.
+    /// Holes and zeros have none, wherever they are.
+    fn span(&self, piece: &Piece) -> (u64, bool, usize, usize) {
+        match piece.body {
+            Body::Plain => {
+                let at = usize::try_from(piece.start.saturating_sub(self.start)).unwrap_or(usize::MAX);
+                let len = usize::try_from(piece.len).unwrap_or(usize::MAX);
+                (piece.host, false, at, len)
+            }
+            Body::Coded { at, len } => (piece.host, true, at, len),
+            Body::Hole | Body::Zero => (piece.host, false, usize::MAX, 0),
+        }
+    }
 }
 
 /// A container being made, by any number of threads. Until [`Sink::finish`] returns, no reader accepts it.
@@ -88,10 +127,13 @@ pub trait Sink: Send + Sync {
         self.len() == 0
     }
 
-    /// The container's unit of allocation in bytes (cluster, grain, block); a power of two.
+    /// The container's unit of allocation in bytes (cluster, grain, block); a power of two. Every worker holds
+    /// at least two grains in memory: a container with units beyond 2 MiB answers with a fraction of one and
+    /// sets the unit aside when its first piece is placed.
     fn grain(&self) -> u32;
 
-    /// Turns plain pieces into coded ones, where the container compresses.
+    /// Turns plain pieces into coded ones, where the container compresses. [`Batch::guest`] stays as it is: it
+    /// may still have to be hashed.
     ///
     /// # Errors
     /// When the codec fails.
@@ -116,4 +158,48 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// Whatever the host says.
     fn finish(self: Box<Self>) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(start: u64, len: u64, body: Body, host: u64) -> Piece {
+        Piece {
+            start,
+            len,
+            body,
+            host,
+        }
+    }
+
+    #[test]
+    fn runs_join_what_touches_in_the_batch_and_in_the_file() {
+        let batch = Batch {
+            start: 100,
+            len: 60,
+            guest: (0..60).collect(),
+            coded: vec![7; 9],
+            pieces: vec![
+                piece(100, 10, Body::Plain, 1000),
+                piece(110, 10, Body::Plain, 1010),
+                piece(120, 10, Body::Zero, 1020),
+                piece(130, 10, Body::Plain, 1030),
+                piece(140, 10, Body::Plain, 5000),
+                piece(150, 5, Body::Coded { at: 0, len: 4 }, 5010),
+                piece(155, 5, Body::Coded { at: 4, len: 5 }, 5014),
+            ],
+        };
+        let runs: Vec<_> = batch.runs().map(|(host, b)| (host, b.to_vec())).collect();
+        let guest = |a: u8, b: u8| (a..b).collect::<Vec<u8>>();
+        assert_eq!(
+            runs,
+            vec![
+                (1000, guest(0, 20)),
+                (1030, guest(30, 40)),
+                (5000, guest(40, 50)),
+                (5010, vec![7; 9]),
+            ]
+        );
+    }
 }

@@ -1,4 +1,4 @@
-use h2k_block::{Batch, Body, HostFile, Result, Sink};
+use h2k_block::{Batch, Body, HostFile, Piece, Result, Sink};
 use std::sync::Arc;
 
 /// What the host sets aside before the copy.
@@ -54,19 +54,17 @@ impl Sink for RawSink {
     }
 
     fn store(&self, batch: &Batch) -> Result<()> {
-        for piece in &batch.pieces {
-            match piece.body {
-                Body::Hole | Body::Zero if self.zeros => {
-                    let end = piece.host.saturating_add(piece.len);
-                    let mut at = piece.host;
-                    while at < end {
-                        let some = h2k_block::zeros(end.saturating_sub(at));
-                        self.file.write_at(at, some)?;
-                        at = at.saturating_add(u64::try_from(some.len()).unwrap_or(u64::MAX));
-                    }
-                }
-                Body::Hole | Body::Zero => {}
-                Body::Plain | Body::Coded { .. } => self.file.write_at(piece.host, batch.bytes(piece))?,
+        for (host, bytes) in batch.runs() {
+            self.file.write_at(host, bytes)?;
+        }
+        let empty = |piece: &&Piece| matches!(piece.body, Body::Hole | Body::Zero);
+        for piece in batch.pieces.iter().filter(empty).filter(|_| self.zeros) {
+            let end = piece.host.saturating_add(piece.len);
+            let mut at = piece.host;
+            while at < end {
+                let some = h2k_block::zeros(end.saturating_sub(at));
+                self.file.write_at(at, some)?;
+                at = at.saturating_add(u64::try_from(some.len()).unwrap_or(u64::MAX));
             }
         }
         Ok(())

@@ -49,6 +49,11 @@ impl Output {
         Ok(Arc::new(file))
     }
 
+    /// The files so far: what each is called now, and what it will be called.
+    pub fn parts(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        self.parts.iter().map(|(part, path)| (part.as_path(), path.as_path()))
+    }
+
     /// Makes every file durable and gives it its name.
     ///
     /// # Errors

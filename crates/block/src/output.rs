@@ -51,7 +51,9 @@ impl Output {
 
     /// The files so far: what each is called now, and what it will be called.
     pub fn parts(&self) -> impl Iterator<Item = (&Path, &Path)> {
-        self.parts.iter().map(|(part, path)| (part.as_path(), path.as_path()))
+        self.parts
+            .iter()
+            .map(|(part, path)| (part.as_path(), path.as_path()))
     }
 
     /// Makes every file durable and gives it its name.

@@ -1,1 +1,35 @@
 //! A job from description to report: what is done in which order.
+//!
+//! Each job is plain data with a method that does it: [`Convert`], [`Source::open`], [`Digesting`],
+//! [`Comparing`] and so on. Each answers with a report that derives `Serialize` (those names are promises,
+//! see `docs/json.md`) or with a [`Failure`], which knows which file the sentence is about and what was left behind.
+//!
+//! Nothing here knows a terminal: whoever calls draws the [`Watch`] events, sets the stop flag and prints reports.
+//!
+//! Non-goals: parsing flags, printing, formats, moving bytes.
+
+mod convert;
+mod failure;
+mod image;
+mod map;
+mod named;
+mod reading;
+mod same;
+mod size;
+mod source;
+mod target;
+mod watch;
+
+pub use convert::{Convert, ConvertReport, DigestReport, Plan, Resize};
+pub use failure::{ErrorReport, Failure, Result};
+pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
+pub use map::{MapEntry, map};
+pub use reading::{ComparedReport, Comparing, DigestedReport, Digesting};
+pub use size::human;
+pub use source::{Opened, Source, redo_log_of};
+pub use target::{Compression, Making, Preallocation};
+pub use watch::{Phase, Unwatched, Watch};
+
+pub use h2k_block::{Class, Sharing};
+pub use h2k_copy::{DigestKind, Event};
+pub use h2k_image::Format;

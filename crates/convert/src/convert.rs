@@ -1,0 +1,242 @@
+//! Converting: open, refuse what must not be, copy, verify, give the result its name.
+
+mod report;
+mod verify;
+
+use crate::failure::About;
+use crate::{Failure, Making, Opened, Phase, Result, Source, Watch, same};
+use h2k_block::{Access, BlockRead, Class, Error, FileDisk, Joined, Output, Part, Sharing};
+use h2k_copy::DigestKind;
+use h2k_image::Target;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use report::{ConvertReport, DigestReport, Plan};
+
+/// A new size for the guest's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resize {
+    /// So many bytes altogether.
+    To(u64),
+    /// So many bytes more.
+    By(u64),
+}
+
+impl Resize {
+    /// The new size of a disk of `len` bytes.
+    ///
+    /// # Errors
+    /// [`Class::Invalid`] when no disk can be that large.
+    pub fn apply(self, len: u64) -> Result<u64> {
+        match self {
+            Self::To(size) => Ok(size),
+            Self::By(more) => len
+                .checked_add(more)
+                .ok_or_else(|| Failure::invalid("no disk can be that large")),
+        }
+    }
+}
+
+/// A conversion: what is meant, every choice made.
+#[derive(Clone, Debug)]
+pub struct Convert {
+    /// The image to be read.
+    pub source: Source,
+    /// The file to be made.
+    pub target: PathBuf,
+    /// How it is made.
+    pub making: Making,
+    /// A new size for the guest's disk.
+    pub resize: Option<Resize>,
+    /// Whether the new size may cut off content.
+    pub shrink: bool,
+    /// Worker threads; 0 means one for each processor.
+    pub workers: usize,
+    /// Which digest of the content to make in the same pass.
+    pub digest: Option<DigestKind>,
+    /// Whether to read the finished target again and compare.
+    pub verify: bool,
+    /// At most so many bytes of source data read in a second.
+    pub bandwidth: Option<u64>,
+    /// Whether an existing target may be replaced.
+    pub replace: bool,
+}
+
+/// Everything checked and nothing written.
+struct Ready {
+    source: Opened,
+    disk: Arc<dyn BlockRead>,
+    target: Target,
+    path: PathBuf,
+}
+
+impl Convert {
+    /// Checks everything that can be checked without writing, and says what would be done.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), for everything that goes wrong before the first byte is written.
+    pub fn plan(&self, stop: &AtomicBool) -> Result<Plan> {
+        let ready = self.ready()?;
+        Plan::of(self, &ready, stop).map_err(|e| self.failed(e, Some(&ready)))
+    }
+
+    /// Converts. The target appears whole under its name, or not at all.
+    ///
+    /// # Errors
+    /// What the source, the target and the host say; [`Class::Cancelled`] when `stop` was set.
+    pub fn run(&self, stop: &AtomicBool, watch: &dyn Watch) -> Result<ConvertReport> {
+        let ready = self.ready()?;
+        self.make(&ready, stop, watch).map_err(|e| {
+            self.failed(e, Some(&ready))
+                .leaving("the source was not modified")
+                .leaving(format!("nothing was left of {}", ready.path.display()))
+        })
+    }
+
+    fn ready(&self) -> Result<Ready> {
+        let target = self.making.target()?;
+        crate::source::local(&self.target)?;
+        let source = self.source.open()?;
+        let path = self.free(&source)?;
+        let disk = self.sized(&source)?;
+        Ok(Ready {
+            source,
+            disk,
+            target,
+            path,
+        })
+    }
+
+    /// The path the target will have, once it is sure that nothing is lost by making it.
+    fn free(&self, source: &Opened) -> Result<PathBuf> {
+        let Ok(there) = self.target.metadata() else {
+            return Ok(self.target.clone());
+        };
+        let refuse = |class, why: String| Failure::from(Error::new(class, why)).about(&self.target);
+        if let Some(file) = same::among(&self.target, &source.info) {
+            return Err(refuse(
+                Class::Invalid,
+                format!(
+                    "{} is the source, or a file the source needs ({})",
+                    self.target.display(),
+                    file.display()
+                ),
+            )
+            .advise("give the target another name"));
+        }
+        if !there.is_file() {
+            return Err(refuse(
+                Class::Unsupported,
+                "a target is a regular file, made anew; this is something else".to_owned(),
+            )
+            .headed(format!("{} is not a regular file", self.target.display()))
+            .advise("convert to a file first, then copy that to the device"));
+        }
+        if !self.replace {
+            return Err(
+                refuse(Class::Exists, "nobody said that it may be replaced".to_owned())
+                    .advise("choose another name, or say --force to replace it"),
+            );
+        }
+        // Replacing a file that a virtual machine has open would leave it running on a file without a name.
+        FileDisk::open(&self.target, Access::Read, Sharing::Careful).about(&self.target)?;
+        // A symbolic link stays one: what it leads to is replaced.
+        self.target
+            .canonicalize()
+            .map_err(Error::from)
+            .about(&self.target)
+    }
+
+    /// The source's disk in the size the target will have.
+    fn sized(&self, source: &Opened) -> Result<Arc<dyn BlockRead>> {
+        let disk = source.disk();
+        let len = disk.len();
+        let new = match self.resize {
+            Some(resize) => resize.apply(len)?,
+            None => return Ok(disk),
+        };
+        if new < len && !self.shrink {
+            let lost = crate::human(len.saturating_sub(new));
+            return Err(Failure::invalid(format!(
+                "the disk has {len} bytes; a size of {new} would cut off its last {lost} with everything in them"
+            ))
+            .advise("shrink partitions and filesystems first, then say --shrink"));
+        }
+        let kept = Part {
+            disk: Some(disk),
+            offset: 0,
+            len: new.min(len),
+        };
+        let more = Part {
+            disk: None,
+            offset: 0,
+            len: new.saturating_sub(len),
+        };
+        Ok(Arc::new(Joined::new(vec![kept, more])?))
+    }
+
+    fn make(&self, ready: &Ready, stop: &AtomicBool, watch: &dyn Watch) -> h2k_block::Result<ConvertReport> {
+        let mut output = Output::new(self.replace);
+        let file = output.create(&ready.path)?;
+        let mut another = |ending: &str| output.create(&beside(&ready.path, ending));
+        let sink = h2k_image::create(file.clone(), &mut another, &ready.target, ready.disk.len())?;
+        let options = h2k_copy::Options {
+            workers: self.workers,
+            digest: self.digest.or(self.verify.then_some(DigestKind::Sparse)),
+            bytes_per_second: self.bandwidth,
+        };
+        watch.phase(Phase::Copy);
+        let copied = h2k_copy::copy(&*ready.disk, sink, &options, stop, watch)?;
+        if self.verify {
+            watch.phase(Phase::Verify);
+            let wanted = copied.digest.as_ref();
+            verify::verify(&output, &file, &ready.target, wanted, &options, stop, watch)?;
+        }
+        if stop.load(Ordering::Acquire) {
+            return Err(Error::new(
+                Class::Cancelled,
+                "stopped before the target got its name",
+            ));
+        }
+        let report = ConvertReport::of(self, ready, &copied, &*file);
+        output.commit()?;
+        Ok(report)
+    }
+
+    /// Finds out whom an error is about: whoever of the two failed.
+    fn failed(&self, error: Error, ready: Option<&Ready>) -> Failure {
+        let source = ready.is_some_and(|r| r.source.disk.failed());
+        Failure::from(error).about(if source { &self.source.path } else { &self.target })
+    }
+}
+
+/// The file of a target's own set that is called like it, with `ending` in place of its extension.
+fn beside(target: &Path, ending: &str) -> PathBuf {
+    let mut name = target.file_stem().unwrap_or_default().to_owned();
+    name.push(ending);
+    target.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_file_is_named_after_the_first() {
+        assert_eq!(
+            beside(Path::new("/a/web.01.vmdk"), "-flat.vmdk"),
+            Path::new("/a/web.01-flat.vmdk")
+        );
+    }
+
+    #[test]
+    fn a_size_may_be_given_as_a_difference() {
+        assert_eq!(Resize::By(5).apply(10).unwrap(), 15);
+        assert_eq!(Resize::To(5).apply(10).unwrap(), 5);
+        assert_eq!(
+            Resize::By(u64::MAX).apply(10).unwrap_err().class(),
+            Class::Invalid
+        );
+    }
+}

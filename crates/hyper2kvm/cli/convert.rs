@@ -1,0 +1,262 @@
+use super::digest::Kind;
+use super::source::SourceArgs;
+use super::{Context, Outcome, exit, value};
+use crate::term::{Fields, Progress, Screen, size};
+use h2k_convert::{
+    Compression, Convert, ConvertReport, Failure, Format, Making, Plan, Preallocation, Resize, human,
+};
+use std::path::{Path, PathBuf};
+
+/// Convert a disk image to another format
+///
+/// The source's format is guessed from its content, the target's from its extension. Parents are flattened into the
+/// target. The target is written as TARGET.part and gets its name when it is whole and safe on the disk: whatever
+/// happens, TARGET never names half a disk.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  hyper2kvm convert web01.vmdk web01.qcow2
+  hyper2kvm convert --compress zstd --verify web01.vhdx web01.qcow2
+  hyper2kvm convert --from raw /dev/vg0/web01 web01.qcow2
+  hyper2kvm convert --dry-run web01-000002.vmdk web01.qcow2")]
+pub(super) struct Args {
+    /// The image to read; never modified
+    source: PathBuf,
+    /// The file to make
+    target: PathBuf,
+    /// Read this internal snapshot instead of the current state
+    #[arg(long, value_name = "NAME|ID", help_heading = "Source")]
+    snapshot: Option<String>,
+    #[command(flatten)]
+    from: SourceArgs,
+    #[command(flatten)]
+    making: MakingArgs,
+    /// Make the disk this large, or with + so much larger; new space reads as zero
+    #[arg(long, value_name = "[+]SIZE", value_parser = resize, help_heading = "Target")]
+    resize: Option<Resize>,
+    /// Let --resize cut off the end of the disk with everything in it
+    #[arg(long, requires = "resize", help_heading = "Target")]
+    shrink: bool,
+    /// Replace the target if it exists
+    #[arg(long, help_heading = "Target")]
+    force: bool,
+    /// Say what would be done, write nothing
+    #[arg(short = 'n', long, help_heading = "Work")]
+    dry_run: bool,
+    /// Read the finished target again and compare it with what was copied
+    #[arg(long, help_heading = "Work")]
+    verify: bool,
+    /// Digest the content in the same pass
+    #[arg(long, value_name = "KIND", help_heading = "Work")]
+    digest: Option<Kind>,
+    /// Read at most so many bytes a second
+    #[arg(long, value_name = "SIZE", value_parser = value::some_bytes, help_heading = "Work")]
+    bandwidth: Option<u64>,
+    /// Worker threads; one for each processor when not given
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        hide_default_value = true,
+        help_heading = "Work"
+    )]
+    workers: usize,
+}
+
+/// How a target is made.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Target")]
+pub(super) struct MakingArgs {
+    /// Format of the target; its extension says when not given
+    #[arg(long = "to", value_name = "FORMAT", value_parser = value::format())]
+    pub(super) format: Option<Format>,
+    /// Compress: zlib[=1..9] or zstd[=1..19]
+    #[arg(long, value_name = "CODEC[=LEVEL]", value_parser = compression)]
+    compress: Option<Compression>,
+    /// Unit of allocation (cluster, grain or block size)
+    #[arg(long, alias = "block-size", value_name = "SIZE", value_parser = value::some_bytes)]
+    cluster_size: Option<u64>,
+    /// What to set aside in advance
+    #[arg(long, value_name = "MODE", default_value = "off", hide_default_value = true)]
+    preallocation: Mode,
+}
+
+/// What to set aside in advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    /// Nothing: the target grows with its content
+    Off,
+    /// The tables
+    Metadata,
+    /// All space, unwritten
+    Falloc,
+    /// All space, written with zeros
+    Full,
+}
+
+impl MakingArgs {
+    /// What is meant for a target called `target`.
+    pub(super) fn making(&self, target: &Path) -> Result<Making, Failure> {
+        let format = self.format.or_else(|| extension(target)).ok_or_else(|| {
+            Failure::invalid(format!(
+                "the name {} does not say which format is wanted",
+                target.display()
+            ))
+            .advise("say it with --to qcow2, or use an extension such as .qcow2")
+        })?;
+        Ok(Making {
+            compression: self.compress,
+            cluster_size: self.cluster_size,
+            preallocation: match self.preallocation {
+                Mode::Off => Preallocation::Off,
+                Mode::Metadata => Preallocation::Metadata,
+                Mode::Falloc => Preallocation::Falloc,
+                Mode::Full => Preallocation::Full,
+            },
+            ..Making::new(format)
+        })
+    }
+}
+
+/// The format a file name's extension stands for.
+fn extension(target: &Path) -> Option<Format> {
+    Format::from_name(target.extension()?.to_str()?)
+}
+
+impl Args {
+    pub(super) fn run(self, context: &Context) -> Outcome {
+        let dry = self.dry_run;
+        let job = self.meant()?;
+        let screen = &context.screen;
+        if dry {
+            let plan = job.plan(context.stop.flag())?;
+            match screen.json {
+                true => screen.document(&plan),
+                false => screen.say(&plan_text(&plan, screen)),
+            }
+            return Ok(exit::DONE);
+        }
+        let progress = Progress::new(screen);
+        let report = job.run(context.stop.flag(), &progress);
+        drop(progress);
+        let report = report?;
+        if screen.json {
+            screen.document(&report);
+        } else if !screen.quiet {
+            screen.say(&report_text(&report, screen));
+        } else if let Some(digest) = &report.digest {
+            screen.say(&format!("{}  {}\n", digest.value, report.target));
+        }
+        Ok(exit::DONE)
+    }
+
+    fn meant(self) -> Result<Convert, Failure> {
+        Ok(Convert {
+            making: self.making.making(&self.target)?,
+            source: self.from.source(self.source, self.snapshot),
+            target: self.target,
+            resize: self.resize,
+            shrink: self.shrink,
+            workers: self.workers,
+            digest: self.digest.map(Into::into),
+            verify: self.verify,
+            bandwidth: self.bandwidth,
+            replace: self.force,
+        })
+    }
+}
+
+fn plan_text(plan: &Plan, screen: &Screen) -> String {
+    let style = screen.out;
+    let mut out = format!("{}\n", style.bold("nothing was written; this would be done:"));
+    let mut fields = Fields::default();
+    let chain: Vec<String> = plan
+        .source
+        .chain()
+        .map(|i| format!("{} ({}, {})", i.filename, i.format, human(i.virtual_size)))
+        .collect();
+    fields.add("read", chain.join("\non top of "));
+    fields.add("to read", size(plan.bytes_to_read));
+    fields.add("known zero", size(plan.bytes_to_skip));
+    fields.add(
+        "write",
+        format!(
+            "{} ({}, {})",
+            plan.target,
+            plan.target_format,
+            human(plan.virtual_size)
+        ),
+    );
+    if plan.replaces {
+        fields.add("replaces", style.yellow("the file that is there now"));
+    }
+    out.push_str(&fields.render(style, "  "));
+    out
+}
+
+fn report_text(report: &ConvertReport, screen: &Screen) -> String {
+    let style = screen.out;
+    let mut out = format!(
+        "{} {} {}\n",
+        style.bold(&report.source),
+        style.dim("->"),
+        style.bold(&report.target)
+    );
+    let mut fields = Fields::default();
+    let seconds = format!(
+        "{}.{:02} s",
+        report.elapsed_ms / 1000,
+        report.elapsed_ms % 1000 / 10
+    );
+    let rate = u128::from(report.bytes_copied)
+        .saturating_mul(1000)
+        .checked_div(u128::from(report.elapsed_ms))
+        .and_then(|rate| u64::try_from(rate).ok())
+        .map_or_else(String::new, |rate| format!(", {}/s", human(rate)));
+    fields.add(
+        "copied",
+        format!("{} in {seconds}{rate}", human(report.bytes_copied)),
+    );
+    let zero = report.bytes_skipped.saturating_add(report.bytes_found_zero);
+    fields.add("left out", format!("{} of zeros", human(zero)));
+    let file = &report.target_file;
+    let taken = file.actual_size.unwrap_or(file.length);
+    fields.add(
+        "target",
+        format!(
+            "{}, {} virtual, {} on disk",
+            report.target_format,
+            human(report.virtual_size),
+            human(taken)
+        ),
+    );
+    if let Some(digest) = &report.digest {
+        fields.add(digest.kind, &digest.value);
+    }
+    if report.verified {
+        fields.add("verified", style.green("read again, same content"));
+    }
+    out.push_str(&fields.render(style, "  "));
+    out
+}
+
+fn resize(text: &str) -> Result<Resize, String> {
+    match text.strip_prefix('+') {
+        Some(more) => value::bytes(more).map(Resize::By),
+        None => value::bytes(text).map(Resize::To),
+    }
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    let (codec, level) = text.split_once('=').map_or((text, None), |(c, l)| (c, Some(l)));
+    let level = |highest: u8| match level.map(str::parse::<u8>) {
+        None => Ok(None),
+        Some(Ok(n)) if (1..=highest).contains(&n) => Ok(Some(n)),
+        Some(_) => Err(format!("the level of {codec} is a number from 1 to {highest}")),
+    };
+    match codec {
+        "zlib" => Ok(Compression::Zlib(level(9)?)),
+        "zstd" => Ok(Compression::Zstd(level(19)?)),
+        _ => Err("the codecs are zlib and zstd".to_owned()),
+    }
+}

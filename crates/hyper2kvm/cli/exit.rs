@@ -1,0 +1,35 @@
+//! Exit codes. Scripts depend on them: the table below is part of the manual.
+
+use crate::stop::Stop;
+use h2k_convert::{Class, Failure};
+
+/// Done; and the answer, where there is one, is the good one.
+pub(super) const DONE: u8 = 0;
+/// Not done.
+pub(super) const FAILED: u8 = 1;
+/// `compare`: the contents differ.
+pub(super) const DIFFERENT: u8 = 1;
+/// The command line means nothing.
+pub(super) const USAGE: u8 = 2;
+/// `compare`: nobody can say.
+pub(super) const NOT_COMPARED: u8 = 2;
+
+/// The table for the manual.
+pub(super) const TABLE: &str = "\
+Exit status:
+  0    done
+  1    failed; an error on standard error says why
+  2    wrong usage; nothing was done
+  130  stopped by Ctrl-C; 143 stopped by SIGTERM. Nothing is left of a target under way
+
+  compare:  0 equal, 1 different, 2 could not be compared
+  check:    0 clean, 1 could not be checked, 3 leaked clusters only, 4 damaged";
+
+/// The exit code of a failure; `trouble` is the code of an ordinary one.
+pub(super) fn of(failure: &Failure, stop: &Stop, trouble: u8) -> u8 {
+    match failure.class() {
+        Class::Cancelled => stop.code(),
+        Class::Invalid => USAGE,
+        _ => trouble,
+    }
+}

@@ -1,0 +1,157 @@
+//! The commands. One file each: what can be typed, what is meant by it, what the user is told.
+
+mod compare;
+mod completions;
+mod convert;
+mod digest;
+mod exit;
+mod info;
+mod man;
+mod map;
+mod snapshot;
+mod source;
+mod value;
+
+use crate::stop::Stop;
+use crate::term::{Colour, Screen};
+use clap::{CommandFactory, Parser, Subcommand};
+use h2k_convert::Failure;
+use std::process::ExitCode;
+
+/// Takes virtual disks from VMware, Hyper-V and VirtualBox to KVM
+///
+/// hyper2kvm reads, checks, compares and converts virtual disks: raw, qcow2, VMDK, VHD, VHDX and VDI, with their
+/// parents and snapshots. It needs no root, no other program and no kernel module. A source is never modified; a
+/// target appears under its name when it is whole, or not at all.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hyper2kvm",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_long_help = exit::TABLE
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Tell the result as one JSON document on standard output
+    #[arg(long, global = true, help_heading = "Output")]
+    json: bool,
+    /// Show results and errors only: no progress, no remarks
+    #[arg(short, long, global = true, help_heading = "Output")]
+    quiet: bool,
+    /// When to use colours
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Output"
+    )]
+    color: Colour,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Convert(convert::Args),
+    Info(info::Args),
+    Map(map::Args),
+    Compare(compare::Args),
+    Digest(digest::Args),
+    #[command(subcommand)]
+    Snapshot(snapshot::Command),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// What a command may use of the outside.
+struct Context {
+    screen: Screen,
+    stop: Stop,
+}
+
+/// What a command ends with: its exit code, or a failure.
+type Outcome = Result<u8, Failure>;
+
+/// Parses the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return misused(&e),
+    };
+    let screen = Screen::new(cli.global.json, cli.global.quiet, cli.global.color);
+    let stop = match Stop::listen() {
+        Ok(stop) => stop,
+        Err(e) => {
+            screen.fail(&h2k_block::Error::from(e).through("listening for signals").into());
+            return ExitCode::from(exit::FAILED);
+        }
+    };
+    let context = Context { screen, stop };
+    let trouble = match cli.command {
+        Command::Compare(_) => exit::NOT_COMPARED,
+        _ => exit::FAILED,
+    };
+    let outcome = cli.command.run(&context);
+    ExitCode::from(outcome.unwrap_or_else(|failure| {
+        context.screen.fail(&failure);
+        exit::of(&failure, &context.stop, trouble)
+    }))
+}
+
+impl Command {
+    fn run(self, context: &Context) -> Outcome {
+        match self {
+            Self::Convert(args) => args.run(context),
+            Self::Info(args) => args.run(context),
+            Self::Map(args) => args.run(context),
+            Self::Compare(args) => args.run(context),
+            Self::Digest(args) => args.run(context),
+            Self::Snapshot(command) => command.run(context),
+            Self::Completions(args) => args.run(context),
+            Self::Man(args) => args.run(context),
+        }
+    }
+}
+
+/// The whole tree of commands, as data.
+fn tree() -> clap::Command {
+    Cli::command()
+}
+
+/// A command line that means nothing: clap's own words, or the same as JSON where JSON was asked for.
+fn misused(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|arg| arg == "--json");
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let sentence = text.lines().next().unwrap_or_default();
+        let screen = Screen::new(true, false, Colour::Never);
+        screen.fail(&Failure::invalid(sentence.trim_start_matches("error: ")));
+        return ExitCode::from(exit::USAGE);
+    }
+    // Nothing to do about a terminal that is gone.
+    let _gone = error.print();
+    ExitCode::from(if error.use_stderr() {
+        exit::USAGE
+    } else {
+        exit::DONE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_tree_of_commands_contradicts_itself_nowhere() {
+        super::tree().debug_assert();
+    }
+}

@@ -1,0 +1,50 @@
+//! What the user sees: colours, tables, progress, failures.
+
+mod date;
+mod failure;
+mod fields;
+mod progress;
+mod screen;
+mod style;
+mod table;
+
+pub(crate) use date::utc;
+pub(crate) use fields::Fields;
+pub(crate) use progress::Progress;
+pub(crate) use screen::Screen;
+pub(crate) use style::{Colour, Style};
+pub(crate) use table::{Align, Table};
+
+/// `n` with a comma every three digits.
+pub(crate) fn exact(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        let left = digits.len().saturating_sub(i);
+        if i > 0 && left.is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A size for people with the exact number of bytes behind it, where the short form is not exact by itself.
+pub(crate) fn size(bytes: u64) -> String {
+    if bytes < 1024 {
+        return h2k_convert::human(bytes);
+    }
+    format!("{} ({} bytes)", h2k_convert::human(bytes), exact(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn digits_are_grouped_by_threes() {
+        assert_eq!(super::exact(0), "0");
+        assert_eq!(super::exact(999), "999");
+        assert_eq!(super::exact(1000), "1,000");
+        assert_eq!(super::exact(21_474_836_480), "21,474,836,480");
+        assert_eq!(super::size(2048), "2 KiB (2,048 bytes)");
+    }
+}

@@ -1,0 +1,79 @@
+use super::{Colour, Style};
+use h2k_convert::Failure;
+use serde::Serialize;
+use std::cell::Cell;
+use std::io::Write;
+
+/// Standard output and standard error, as the user wants them.
+pub(crate) struct Screen {
+    /// Whether results are one JSON document on standard output.
+    pub(crate) json: bool,
+    /// Whether only results and errors are shown.
+    pub(crate) quiet: bool,
+    /// Paints what goes to standard output.
+    pub(crate) out: Style,
+    /// Paints what goes to standard error.
+    pub(crate) err: Style,
+    closed: Cell<bool>,
+}
+
+impl Screen {
+    pub(crate) fn new(json: bool, quiet: bool, colour: Colour) -> Self {
+        Self {
+            json,
+            quiet,
+            out: Style::of(colour, &std::io::stdout()),
+            err: Style::of(colour, &std::io::stderr()),
+            closed: Cell::new(false),
+        }
+    }
+
+    /// Writes a result. Whoever stops reading (`| head`) has had enough: that is no failure.
+    pub(crate) fn say(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+            self.closed.set(true);
+        }
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub(crate) fn closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Writes what is good to know, unless the user wants quiet.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet && !self.json {
+            self.complain(text);
+        }
+    }
+
+    /// Writes a warning, one that must not be missed.
+    pub(crate) fn warn(&self, text: &str) {
+        if !self.json {
+            self.complain(&format!("{} {text}", self.err.yellow("warning:")));
+        }
+    }
+
+    /// Writes a report as one JSON document.
+    pub(crate) fn document(&self, report: &impl Serialize) {
+        match serde_json::to_string_pretty(report) {
+            Ok(text) => self.say(&format!("{text}\n")),
+            Err(e) => self.complain(&format!("error: the report cannot be written as JSON: {e}")),
+        }
+    }
+
+    /// Tells a failure.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        if self.json {
+            self.document(&serde_json::json!({ "error": failure.report() }));
+        } else {
+            self.complain(super::failure::text(failure, self.err).trim_end());
+        }
+    }
+
+    fn complain(&self, line: &str) {
+        // Nothing to do about a standard error that is gone.
+        let _gone = writeln!(std::io::stderr().lock(), "{line}");
+    }
+}

@@ -15,6 +15,8 @@ pub struct Source {
     pub format: Option<Format>,
     /// The internal snapshot to read instead of the current state, by name or identifier.
     pub snapshot: Option<String>,
+    /// The format of a parent whose child does not record one.
+    pub parent_format: Option<Format>,
     /// Directories, besides the image's own, that parents and extents may lie in.
     pub allow: Vec<PathBuf>,
     /// Whether a disk in use may be read all the same.
@@ -31,6 +33,7 @@ impl Source {
             path: path.into(),
             format: None,
             snapshot: None,
+            parent_format: None,
             allow: Vec::new(),
             sharing: Sharing::Careful,
             limits: Limits::default(),
@@ -59,6 +62,7 @@ impl Source {
             format: self.format,
             snapshot: self.snapshot.clone(),
             alone,
+            parent_format: self.parent_format,
             limits: self.limits,
         };
         let Image { disk, info } =

@@ -1,7 +1,7 @@
 //! Reading a finished target again, before it gets its name.
 
 use crate::Watch;
-use h2k_block::{Access, Class, Error, FileDisk, Host, HostFile, Limits, Output, Result, Sharing};
+use h2k_block::{Access, Class, Error, FileDisk, Host, HostFile, Output, Result, Sharing};
 use h2k_copy::{Digest, Options};
 use h2k_image::{OpenOptions, Target};
 use std::path::{Path, PathBuf};
@@ -63,10 +63,9 @@ pub(super) fn verify(
         &parts,
         &OpenOptions {
             format: Some(target.format()),
-            snapshot: None,
             // A reference to a parent is not followed: what was written is in the target itself.
             alone: true,
-            limits: Limits::default(),
+            ..OpenOptions::default()
         },
     )
     .map_err(|e| e.through("verifying the target"))?;

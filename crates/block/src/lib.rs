@@ -12,6 +12,7 @@
 //!
 //! Non-goals: caching policy, executors, progress display, any file format.
 
+mod cache;
 mod commit;
 mod disk;
 mod error;
@@ -26,6 +27,7 @@ mod overlay;
 mod sink;
 mod window;
 
+pub use cache::Cache;
 pub use commit::{commit, recover};
 pub use disk::{BlockRead, BlockWrite, Extent, Kind, RawSpan, extents, is_zero, zeros};
 pub use error::{Class, Error, Place, Result};

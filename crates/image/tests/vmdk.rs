@@ -1,1 +1,0 @@
-//! vmdk: known answers, differential tests, damage.

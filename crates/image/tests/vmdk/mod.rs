@@ -1,4 +1,8 @@
 //! VMDK.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests write the files that the engine then reads"
+)]
 
 mod corpus;
 

@@ -1,7 +1,51 @@
-//! The chores of this repository.
-#![allow(clippy::disallowed_methods)]
+//! The chores of this repository, in Rust: no shell scripts to keep portable.
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
-fn main() {
-    eprintln!("usage: cargo xtask <setup|test|bench|fuzz|ready>");
-    std::process::exit(2);
+mod check;
+mod fuzz;
+mod run;
+mod tools;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup            install the independent tools the tests compare against (Debian packages)
+  test             everything a change has to pass: setup, style, lints, tests, the build without C, docs, fuzz targets
+  ready            the quick check before a commit: style, lints, tests, docs
+  deny             licences, bans, duplicates and advisories of every dependency (installs cargo-deny)
+  fuzz check       do the fuzz targets compile?
+  fuzz seed        fill the fuzz corpora from fixtures
+  fuzz run TARGET SECONDS
+                   fuzz one target (needs a nightly toolchain and cargo-fuzz)
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["setup"] => tools::setup(),
+        ["test"] => check::test(),
+        ["ready"] => check::ready(),
+        ["deny"] => check::deny(),
+        ["fuzz", "check"] => fuzz::check(),
+        ["fuzz", "seed"] => fuzz::seed(),
+        ["fuzz", "run", target, seconds] => fuzz::run(target, seconds),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,0 +1,89 @@
+//! The independent tools the tests compare against, and the Debian packages they come in. The only such list.
+
+use crate::run::{Done, have, show};
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::process::Command;
+
+/// Program, Debian package.
+const TOOLS: [(&str, &str); 30] = [
+    ("qemu-img", "qemu-utils"),
+    ("qemu-io", "qemu-utils"),
+    ("qemu-nbd", "qemu-utils"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("e2fsck", "e2fsprogs"),
+    ("debugfs", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("xfs_repair", "xfsprogs"),
+    ("xfs_db", "xfsprogs"),
+    ("mkfs.btrfs", "btrfs-progs"),
+    ("btrfs", "btrfs-progs"),
+    ("mkntfs", "ntfs-3g"),
+    ("ntfs-3g", "ntfs-3g"),
+    ("ntfsls", "ntfs-3g"),
+    ("mkfs.vfat", "dosfstools"),
+    ("fsck.vfat", "dosfstools"),
+    ("mcopy", "mtools"),
+    ("mdir", "mtools"),
+    ("mkfs.exfat", "exfatprogs"),
+    ("fsck.exfat", "exfatprogs"),
+    ("mksquashfs", "squashfs-tools"),
+    ("lvm", "lvm2"),
+    ("mdadm", "mdadm"),
+    ("xorriso", "xorriso"),
+    ("hivexsh", "libhivex-bin"),
+    ("zstd", "zstd"),
+    ("sfdisk", "fdisk"),
+    ("sgdisk", "gdisk"),
+    ("cryptsetup", "cryptsetup-bin"),
+    ("mount", "mount"),
+];
+
+/// Installs what is missing; does nothing where everything is there.
+pub fn setup() -> Done {
+    let missing: Vec<_> = TOOLS.iter().filter(|(program, _)| !have(program)).collect();
+    if missing.is_empty() {
+        println!("setup: all {} tools are installed", TOOLS.len());
+        return Ok(());
+    }
+    let programs: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
+    let packages: BTreeSet<_> = missing.iter().map(|(_, package)| *package).collect();
+    println!("setup: missing {}", programs.join(", "));
+    if !have("apt-get") {
+        return Err(format!(
+            "this is no Debian; install what provides {} and run this again (on Debian: {})",
+            programs.join(", "),
+            packages.into_iter().collect::<Vec<_>>().join(" ")
+        ));
+    }
+    show(apt()?.arg("update"))?;
+    show(
+        apt()?
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(packages),
+    )?;
+    match TOOLS.iter().find(|(program, _)| !have(program)) {
+        None => Ok(()),
+        Some((program, package)) => Err(format!(
+            "{package} was installed, but {program} is still not there"
+        )),
+    }
+}
+
+/// `apt-get` with the right to install: as root, or through sudo.
+fn apt() -> Result<Command, String> {
+    let mut command = if rustix::process::geteuid().is_root() {
+        Command::new("apt-get")
+    } else if have("sudo") {
+        let mut sudo = Command::new("sudo");
+        if !std::io::stdin().is_terminal() {
+            sudo.arg("--non-interactive");
+        }
+        sudo.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        sudo
+    } else {
+        return Err("installing packages needs root or sudo".to_owned());
+    };
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    Ok(command)
+}

@@ -96,7 +96,7 @@ impl Convert {
 
     fn ready(&self) -> Result<Ready> {
         let target = self.making.target()?;
-        crate::source::local(&self.target)?;
+        crate::local(&self.target)?;
         let source = self.source.open()?;
         let path = self.free(&source)?;
         let disk = self.sized(&source)?;

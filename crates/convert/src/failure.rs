@@ -94,7 +94,7 @@ impl Failure {
             Class::OutOfBounds => format!("{s} is shorter than what was asked of it"),
             Class::ReadOnly => format!("{s} may not be written"),
             Class::Refused => format!("{s} names a file that may not be opened"),
-            Class::Unsupported => format!("{s} is not supported"),
+            Class::Unsupported => format!("this cannot be done with {s}"),
             _ => format!("{s}: {}", self.class().word()),
         }
     }

@@ -26,7 +26,7 @@ pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
 pub use map::{MapEntry, map};
 pub use reading::{ComparedReport, Comparing, DigestedReport, Digesting};
 pub use size::human;
-pub use source::{Opened, Source, redo_log_of};
+pub use source::{Opened, Source, local, redo_log_of};
 pub use target::{Compression, Making, Preallocation};
 pub use watch::{Phase, Unwatched, Watch};
 

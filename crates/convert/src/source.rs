@@ -152,8 +152,11 @@ fn interrupted(image: &Path, log: &Path) -> Failure {
         .headed(format!("{} has to be recovered first", image.display()))
 }
 
-/// Refuses what is not the name of a local file.
-pub(crate) fn local(path: &Path) -> Result<()> {
+/// Refuses what is not the name of a local file: `-`, and what looks like a network protocol.
+///
+/// # Errors
+/// [`Class::Invalid`] and [`Class::Refused`].
+pub fn local(path: &Path) -> Result<()> {
     let name = path.to_string_lossy();
     if name == "-" {
         return Err(Failure::invalid(

@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME|ID", help_heading = "Source")]
     snapshot: Option<String>,
     #[command(flatten)]
-    from: SourceArgs,
+    opening: SourceArgs,
     #[command(flatten)]
     making: MakingArgs,
     /// Make the disk this large, or with + so much larger; new space reads as zero
@@ -68,8 +68,8 @@ pub(super) struct Args {
 #[command(next_help_heading = "Target")]
 pub(super) struct MakingArgs {
     /// Format of the target; its extension says when not given
-    #[arg(long = "to", value_name = "FORMAT", value_parser = value::format())]
-    pub(super) format: Option<Format>,
+    #[arg(long, value_name = "FORMAT", value_parser = value::format())]
+    pub(super) to: Option<Format>,
     /// Compress: zlib[=1..9] or zstd[=1..19]
     #[arg(long, value_name = "CODEC[=LEVEL]", value_parser = compression)]
     compress: Option<Compression>,
@@ -97,7 +97,7 @@ enum Mode {
 impl MakingArgs {
     /// What is meant for a target called `target`.
     pub(super) fn making(&self, target: &Path) -> Result<Making, Failure> {
-        let format = self.format.or_else(|| extension(target)).ok_or_else(|| {
+        let format = self.to.or_else(|| extension(target)).ok_or_else(|| {
             Failure::invalid(format!(
                 "the name {} does not say which format is wanted",
                 target.display()
@@ -151,9 +151,10 @@ impl Args {
     }
 
     fn meant(self) -> Result<Convert, Failure> {
+        h2k_convert::local(&self.target)?;
         Ok(Convert {
             making: self.making.making(&self.target)?,
-            source: self.from.source(self.source, self.snapshot),
+            source: self.opening.source(self.source, self.snapshot),
             target: self.target,
             resize: self.resize,
             shrink: self.shrink,

@@ -80,7 +80,7 @@ impl<'a> Lines<'a> {
         } else {
             let heading = format!(
                 "{:>18}  {:>18}  {:>9}  {:>5}  {:<15}  {:>18}  FILE",
-                "START", "LENGTH", "", "DEPTH", "STORED", "FILE OFFSET"
+                "START", "LENGTH", "SIZE", "DEPTH", "STORED", "FILE OFFSET"
             );
             self.pending = format!("{}\n", self.style.dim(&heading));
         }
@@ -106,7 +106,7 @@ impl<'a> Lines<'a> {
             (true, true, _) => "compressed data",
             (true, false, _) => "data",
             (false, _, true) => "zero",
-            (false, _, false) => "nothing",
+            (false, _, false) => "hole",
         };
         let padded = format!("{word:<15}");
         let painted = if entry.data {

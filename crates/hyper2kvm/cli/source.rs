@@ -11,8 +11,8 @@ pub(super) struct SourceArgs {
     ///
     /// A raw disk whose guest may have written anything into its first bytes should be named raw: a guess could
     /// mistake it for another format.
-    #[arg(long = "from", value_name = "FORMAT", value_parser = value::format())]
-    pub(super) format: Option<Format>,
+    #[arg(long, value_name = "FORMAT", value_parser = value::format())]
+    pub(super) from: Option<Format>,
     #[command(flatten)]
     pub(super) access: AccessArgs,
 }
@@ -41,7 +41,7 @@ impl SourceArgs {
     /// The image at `path`, opened as these say.
     pub(super) fn source(&self, path: PathBuf, snapshot: Option<String>) -> Source {
         Source {
-            format: self.format,
+            format: self.from,
             snapshot,
             ..self.access.source(path)
         }

@@ -7,7 +7,8 @@ pub(super) fn text(failure: &Failure, style: Style) -> String {
     if let Some(detail) = failure.detail() {
         out.push_str(&format!("  {detail}\n"));
     }
-    if failure.class() != Class::Cancelled {
+    let plain = matches!(failure.class(), Class::Cancelled | Class::Invalid);
+    if !plain {
         let class = format!("class: {}", failure.class().word());
         let after = match failure.aftermath() {
             [] => String::new(),

@@ -209,7 +209,7 @@ mod tests {
         let line = state.line(now, 80);
         assert_eq!(
             line,
-            "copying   ##########..............................  25%     5 MiB/s  ETA 00:06"
+            "copying   ##########...............................  25%     5 MiB/s  ETA 00:06"
         );
         assert!(line.chars().count() < 80);
         assert!(state.line(now, 30).contains("25%"));

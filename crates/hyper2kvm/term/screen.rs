@@ -1,5 +1,5 @@
 use super::{Colour, Style};
-use h2k_convert::Failure;
+use h2k_convert::{ErrorReport, Failure};
 use serde::Serialize;
 use std::cell::Cell;
 use std::io::Write;
@@ -15,6 +15,12 @@ pub(crate) struct Screen {
     /// Paints what goes to standard error.
     pub(crate) err: Style,
     closed: Cell<bool>,
+}
+
+/// The one document of a run that failed.
+#[derive(Serialize)]
+struct Failed {
+    error: ErrorReport,
 }
 
 impl Screen {
@@ -66,7 +72,9 @@ impl Screen {
     /// Tells a failure.
     pub(crate) fn fail(&self, failure: &Failure) {
         if self.json {
-            self.document(&serde_json::json!({ "error": failure.report() }));
+            self.document(&Failed {
+                error: failure.report(),
+            });
         } else {
             self.complain(super::failure::text(failure, self.err).trim_end());
         }

@@ -1,32 +1,57 @@
 //! QEMU copy-on-write, versions 2 and 3.
+//!
+//! Source: "Qcow2 Image File Format" of the QEMU project (`docs/interop/qcow2.rst`); section names below are its own.
+//! What is read, written and refused, and what proves it: `docs/formats/qcow2.md`.
+//!
+//! ```text
+//!  host file, in clusters of 512 bytes to 2 MiB
+//! ┌────────┬────────────┬─────┬──────────────┬────────────┬──────┬──────┬───────────────┬─────
+//! │ header │ extensions │ ... │ backing name │ refc table │ refc │  L1  │ L2 │ data ... │ ...
+//! └───┬────┴────────────┴─────┴──────────────┴──────┬─────┴──▲───┴──┬───┴─▲──┴───▲────────────
+//!     │ l1_table_offset ───────────────────────────────────────────▶│     │      │
+//!     │ refcount_table_offset ─────────────────────▶└────────┘      └─────┘      │
+//!     │ snapshots_offset ──▶ snapshot table ──▶ an L1 table each                 │
+//!                                                                                │
+//!  guest offset = │ L1 index │ L2 index │ within │     L2 entry ─────────────────┘
+//!                                                      unallocated │ zero │ data │ compressed │ 32 subclusters
+//! ```
+//!
+//! * `layout` has the bytes, `header` and `entry` turn them into values, `geometry` does the arithmetic
+//! * `open`, `tables`, `disk` read; `snapshot` and `bitmap` list
+//! * `check` counts references, `repair` and `resize` make an `edit` of an existing image
 
+#[allow(dead_code, reason = "used by the check")]
+mod bitmap;
+mod cache;
 mod check;
+mod disk;
 mod edit;
+mod entry;
+#[allow(dead_code, reason = "used by the sink")]
+mod geometry;
+#[allow(dead_code, reason = "used by the sink and the check")]
+mod header;
+#[allow(dead_code, reason = "used by the sink and the check")]
+mod layout;
+mod open;
 mod repair;
 mod resize;
+#[allow(dead_code, reason = "used by the check")]
+mod snapshot;
+mod tables;
 
 pub use check::check;
 pub use edit::Edit;
+pub(crate) use open::{open, probe};
 pub use repair::{Repair, Repaired, repair};
 pub use resize::{Shrink, resize};
 
-use crate::{Image, Opening};
-use h2k_block::{BlockRead, Error, HostFile, Result, Sink};
+use h2k_block::{Error, HostFile, Result, Sink};
 use std::sync::Arc;
 
 /// How the container is made.
 #[derive(Clone, Debug, Default)]
 pub struct Options {}
-
-/// Whether `file` looks like this format.
-pub(crate) fn probe(_file: &dyn BlockRead) -> Result<bool> {
-    Ok(false)
-}
-
-/// Opens the image in `file`.
-pub(crate) fn open(_file: Arc<dyn HostFile>, _opening: &mut Opening<'_>) -> Result<Image> {
-    Err(Error::unsupported("qcow2 is not read yet"))
-}
 
 /// Starts a container for `len` bytes in `file`.
 pub(crate) fn create(_file: Arc<dyn HostFile>, _options: &Options, _len: u64) -> Result<Box<dyn Sink>> {

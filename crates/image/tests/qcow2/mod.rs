@@ -1,1 +1,5 @@
 //! qcow2: known answers, differential tests, damage.
+
+mod bench;
+mod corpus;
+mod reader;

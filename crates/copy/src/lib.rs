@@ -6,9 +6,18 @@
 //!
 //! Non-goals: formats, files, names, terminals.
 
-use h2k_block::{BlockRead, Error, Result, Sink};
+mod compare;
+mod crew;
+mod flow;
+mod hash;
+mod pace;
+mod plan;
+mod unit;
+
+use flow::Flow;
+use h2k_block::{BlockRead, Class, Error, Result, Sink};
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the caller chooses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,13 +33,22 @@ pub struct Options {
 /// How content is digested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DigestKind {
-    /// BLAKE3 of all bytes.
+    /// BLAKE3 of all bytes; what `b3sum` says of the raw disk. Hashed by all workers.
     Blake3,
-    /// SHA-256 of all bytes; what `sha256sum` says of the raw disk.
+    /// SHA-256 of all bytes; what `sha256sum` says of the raw disk. Hashed by one worker at a time.
     Sha256,
-    /// BLAKE3 over the 64 KiB blocks that hold a non-zero byte, each led by its offset: the time it takes depends
-    /// on the data, not on the size of the disk. What `--verify` uses.
+    /// BLAKE3 of one record for each 64 KiB block that holds a non-zero byte, in ascending order: the block's
+    /// offset as 8 bytes, little-endian, then the 32 bytes of the block's own BLAKE3 (a last block that is
+    /// shorter is hashed as long as it is). The time it takes depends on the data, not on the size of the disk;
+    /// zeros at the end of a disk do not count, so it does not tell how long the disk is. What `--verify` uses.
     Sparse,
+}
+
+impl DigestKind {
+    /// Whether holes have to be hashed too, as the zeros they are.
+    fn reads_holes(self) -> bool {
+        self != Self::Sparse
+    }
 }
 
 /// A digest of guest-visible content.
@@ -95,42 +113,80 @@ pub struct Difference {
 
 /// Copies all of `from` into `to` and finishes it. Stops at the first error or when `stop` is set.
 ///
+/// A target that is longer than the source gets a hole at its end; the report and the digest speak of the target's
+/// length. Grains that `from` calls holes become holes, what it calls zero or what was read and found to be zero
+/// becomes zero, and a grain of which only a part is a hole is read whole.
+///
 /// # Errors
-/// [`h2k_block::Class::Cancelled`] when stopped; else what the source or the sink says, with the range that was
-/// being copied among the layers.
+/// [`h2k_block::Class::Cancelled`] when stopped; [`h2k_block::Class::Invalid`] for a target that is shorter than the
+/// source and for options that make no sense; else what the source or the sink says, with the range that was being
+/// copied among the layers.
+///
+/// # Panics
+/// When the source or the sink panics, after the other workers have stopped.
 pub fn copy(
-    _from: &dyn BlockRead,
-    _to: Box<dyn Sink>,
-    _options: &Options,
-    _stop: &AtomicBool,
-    _watch: &dyn Watch,
+    from: &dyn BlockRead,
+    to: Box<dyn Sink>,
+    options: &Options,
+    stop: &AtomicBool,
+    watch: &dyn Watch,
 ) -> Result<Report> {
-    Err(Error::unsupported("not built yet"))
+    check(options)?;
+    let began = Instant::now();
+    let report = Flow::run(from, Some(&*to), options, stop, watch)?;
+    to.finish().map_err(|e| e.through("finishing the target"))?;
+    Ok(Report {
+        elapsed: began.elapsed(),
+        ..report
+    })
 }
 
 /// Digests all of `from` without copying it. `options.digest` says how; none means BLAKE3.
 ///
 /// # Errors
 /// As [`copy`].
+///
+/// # Panics
+/// As [`copy`].
 pub fn digest(
-    _from: &dyn BlockRead,
-    _options: &Options,
-    _stop: &AtomicBool,
-    _watch: &dyn Watch,
+    from: &dyn BlockRead,
+    options: &Options,
+    stop: &AtomicBool,
+    watch: &dyn Watch,
 ) -> Result<Report> {
-    Err(Error::unsupported("not built yet"))
+    check(options)?;
+    let options = Options {
+        digest: options.digest.or(Some(DigestKind::Blake3)),
+        ..options.clone()
+    };
+    Flow::run(from, None, &options, stop, watch)
 }
 
 /// Finds the first byte in which two disks differ. The longer one's tail has to read as zero to count as equal.
+/// `options.digest` means nothing here.
 ///
 /// # Errors
+/// As [`copy`]; what cannot be read after the first difference is no error.
+///
+/// # Panics
 /// As [`copy`].
 pub fn compare(
-    _a: &dyn BlockRead,
-    _b: &dyn BlockRead,
-    _options: &Options,
-    _stop: &AtomicBool,
-    _watch: &dyn Watch,
+    a: &dyn BlockRead,
+    b: &dyn BlockRead,
+    options: &Options,
+    stop: &AtomicBool,
+    watch: &dyn Watch,
 ) -> Result<Option<Difference>> {
-    Err(Error::unsupported("not built yet"))
+    check(options)?;
+    compare::run(a, b, options, stop, watch)
+}
+
+fn check(options: &Options) -> Result<()> {
+    match options.bytes_per_second {
+        Some(0) => Err(Error::new(
+            Class::Invalid,
+            "at 0 bytes a second nothing is ever copied",
+        )),
+        _ => Ok(()),
+    }
 }

@@ -47,7 +47,7 @@ impl Source {
         let runs = (0..rng.below(12))
             .map(|_| {
                 let kind = [Kind::Data, Kind::Zero, Kind::Hole][rng.below(3) as usize];
-                ((1 + rng.below(3_000_000)).next_multiple_of(unit), kind)
+                ((1 + rng.below(1_600_000)).next_multiple_of(unit), kind)
             })
             .collect();
         Self::new(runs, rng)

@@ -18,10 +18,15 @@ mod check;
 mod codec;
 mod create;
 mod format;
+mod guid;
 mod info;
+mod layered;
+mod make;
 mod open;
+mod pages;
 #[allow(dead_code, reason = "used as soon as the first compressed format is read")]
 mod pool;
+mod windows;
 
 pub mod qcow2;
 pub mod raw;

@@ -20,7 +20,7 @@ pub(crate) fn open(file: Arc<dyn HostFile>, _opening: &mut Opening<'_>) -> Resul
 }
 
 /// A host file seen as a disk whose bytes can be cloned.
-struct RawDisk(Arc<dyn HostFile>);
+pub(crate) struct RawDisk(pub(crate) Arc<dyn HostFile>);
 
 impl BlockRead for RawDisk {
     fn len(&self) -> u64 {

@@ -1,24 +1,35 @@
-//! Hyper-V virtual hard disk v2.
+//! VHDX: Hyper-V virtual hard disk, version 2.
+//!
+//! Source: [MS-VHDX] Virtual Hard Disk v2 (VHDX) File Format, sections 2.1 to 2.6.
+//!
+//! ```text
+//!   0        64 KiB    128 KiB   192 KiB   256 KiB           1 MiB, in any order, whole MiB each
+//!   +---------+---------+---------+---------+---------+- - -+-----+----------+-----+-------------------+
+//!   |"vhdxfile| header 1| header 2| region  | region  |     | log | metadata | BAT | payload and sector|
+//!   | creator | "head"  | "head"  | table 1 | table 2 |     |     | "metadata| u64 | bitmap blocks     |
+//!   +---------+---------+---------+---------+---------+- - -+-----+----------+-----+-------------------+
+//!
+//!   BAT:  p p p … p b  p p p … p b  …      p: payload block, b: sector bitmap block of the chunk before it
+//!         └ chunk ──┘                      a chunk is 2^23 sectors: chunk ratio = 2^23 × sector / block size
+//! ```
+//!
+//! The header with the higher sequence number counts. When it names a log, the log's active sequence of entries is
+//! what other metadata really is: it is replayed in memory (`log.rs`), before anything else is looked at.
 
-use crate::{Image, Opening};
-use h2k_block::{BlockRead, Error, HostFile, Result, Sink};
-use std::sync::Arc;
+mod disk;
+mod header;
+mod layout;
+mod log;
+mod metadata;
+mod sink;
 
-/// How the container is made.
-#[derive(Clone, Debug, Default)]
-pub struct Options {}
+use h2k_block::{BlockRead, Result};
+
+pub(crate) use disk::open;
+pub use sink::Options;
+pub(crate) use sink::create;
 
 /// Whether `file` looks like this format.
-pub(crate) fn probe(_file: &dyn BlockRead) -> Result<bool> {
-    Ok(false)
-}
-
-/// Opens the image in `file`.
-pub(crate) fn open(_file: Arc<dyn HostFile>, _opening: &mut Opening<'_>) -> Result<Image> {
-    Err(Error::unsupported("vhdx is not read yet"))
-}
-
-/// Starts a container for `len` bytes in `file`.
-pub(crate) fn create(_file: Arc<dyn HostFile>, _options: &Options, _len: u64) -> Result<Box<dyn Sink>> {
-    Err(Error::unsupported("vhdx is not written yet"))
+pub(crate) fn probe(file: &dyn BlockRead) -> Result<bool> {
+    header::has_signature(file)
 }

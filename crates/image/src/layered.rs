@@ -58,7 +58,11 @@ impl<R: Runs> Layered<R> {
             // What the host does not store is zero here, and hides the parent all the same.
             Stored::Here(host) => {
                 let below = self.file.extent_at(host, host.saturating_add(len))?;
-                let kind = if below.kind == Kind::Data { Kind::Data } else { Kind::Zero };
+                let kind = if below.kind == Kind::Data {
+                    Kind::Data
+                } else {
+                    Kind::Zero
+                };
                 Ok(Extent::new(offset, below.len, kind))
             }
             Stored::Hole => match &self.parent {
@@ -135,5 +139,9 @@ pub(crate) fn read_short(parent: &dyn BlockRead, offset: u64, buf: &mut [u8]) ->
     let room = usize::try_from(parent.len().saturating_sub(offset)).unwrap_or(usize::MAX);
     let (head, tail) = buf.split_at_mut(room.min(buf.len()));
     tail.fill(0);
-    parent.read_at(offset, head)
+    if head.is_empty() {
+        Ok(())
+    } else {
+        parent.read_at(offset, head)
+    }
 }

@@ -5,21 +5,6 @@ use h2k_block::{Batch, Body, HostFile, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Writes the plain pieces of a batch, neighbours on both sides in one write.
-pub(crate) fn write_plain(file: &dyn HostFile, batch: &Batch) -> Result<()> {
-    let mut pieces = batch.pieces.iter().filter(|p| p.body == Body::Plain).peekable();
-    while let Some(first) = pieces.next() {
-        let mut whole = *first;
-        while let Some(next) = pieces.next_if(|next| {
-            next.start == whole.start.saturating_add(whole.len) && next.host == whole.host.saturating_add(whole.len)
-        }) {
-            whole.len = whole.len.saturating_add(next.len);
-        }
-        file.write_at(whole.host, batch.bytes(&whole))?;
-    }
-    Ok(())
-}
-
 /// A table whose entries are set in ascending order: only the page that is being filled is in memory.
 pub(crate) struct TableWriter {
     file: Arc<dyn HostFile>,
@@ -123,7 +108,10 @@ mod tests {
         table.put(131_072, &[5, 6]).unwrap();
         table.flush().unwrap();
         let all = file.to_vec();
-        assert_eq!(all[16..29], [255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4, 0]);
+        assert_eq!(
+            all[16..29],
+            [255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4, 0]
+        );
         assert!(h2k_block::is_zero(&all[29..2 * PAGE + 16]));
         assert_eq!(all[2 * PAGE + 16..2 * PAGE + 19], [5, 6, 0]);
     }

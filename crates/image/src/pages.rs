@@ -147,11 +147,19 @@ pub(crate) fn bit_run(
     let mut value = None;
     while at < to {
         let [byte] = cursor.word::<1>(base.saturating_add(at / 8))?;
-        let byte = if order == BitOrder::Msb { byte.reverse_bits() } else { byte };
+        let byte = if order == BitOrder::Msb {
+            byte.reverse_bits()
+        } else {
+            byte
+        };
         let skip = u32::try_from(at % 8).unwrap_or(0);
         let rest = byte.checked_shr(skip).unwrap_or(0);
         let set = *value.get_or_insert(rest & 1 == 1);
-        let same = if set { rest.trailing_ones() } else { rest.trailing_zeros() };
+        let same = if set {
+            rest.trailing_ones()
+        } else {
+            rest.trailing_zeros()
+        };
         let room = 8_u32.saturating_sub(skip);
         at = at.saturating_add(u64::from(same.min(room)));
         if same < room {

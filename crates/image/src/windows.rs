@@ -75,7 +75,12 @@ mod tests {
 
     #[test]
     fn relative_names_come_first_and_absolute_ones_lend_their_last_part() {
-        let names = [".\\sub\\base.vhdx", "C:\\VMs\\base.vhdx", "..\\x\\b.vhd", "plain.vhd"];
+        let names = [
+            ".\\sub\\base.vhdx",
+            "C:\\VMs\\base.vhdx",
+            "..\\x\\b.vhd",
+            "plain.vhd",
+        ];
         let names: Vec<String> = names.iter().map(|s| (*s).to_owned()).collect();
         assert_eq!(
             candidates(&names),

@@ -1,8 +1,9 @@
 //! The door hostile images come through: the same function serves the mutation tests and the fuzz targets.
 #![allow(dead_code)]
 
-use h2k_block::{Kind, Limits, MemHost};
+use h2k_block::{Host, HostFile, Kind, Limits, MemHost, NoHost};
 use h2k_image::{Format, OpenOptions, open};
+use std::sync::Arc;
 
 /// What hostile input may cost here.
 pub const LIMITS: Limits = Limits {
@@ -16,12 +17,21 @@ pub const LIMITS: Limits = Limits {
 pub fn knock(bytes: Vec<u8>, format: Format) {
     let host = MemHost::default();
     let file = host.put("image", bytes);
+    walk_in(file, &host, format);
+}
+
+/// The same for an image in any file, with nothing beside it.
+pub fn knock_file(file: Arc<dyn HostFile>, format: Format) {
+    walk_in(file, &NoHost, format);
+}
+
+fn walk_in(file: Arc<dyn HostFile>, host: &dyn Host, format: Format) {
     let options = OpenOptions {
         format: Some(format),
         limits: LIMITS,
         ..OpenOptions::default()
     };
-    let Ok(image) = open(file, &host, &options) else {
+    let Ok(image) = open(file, host, &options) else {
         return;
     };
     let disk = image.disk;

@@ -11,6 +11,7 @@
 )]
 
 mod door;
+mod fill;
 mod qcow2;
 mod raw;
 mod vdi;

@@ -9,3 +9,4 @@ pub mod mount;
 pub mod mutate;
 pub mod oracle;
 pub mod rng;
+pub mod sparse;

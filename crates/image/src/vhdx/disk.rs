@@ -17,7 +17,11 @@ pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result
     let mut meter = Meter::new(opening.options.limits);
     let mut warnings = Vec::new();
     if !header::has_signature(&*file)? {
-        return Err(Error::corrupt("file type identifier", 0, "no signature \"vhdxfile\""));
+        return Err(Error::corrupt(
+            "file type identifier",
+            0,
+            "no signature \"vhdxfile\"",
+        ));
     }
     let current = header::current(&*file, &mut warnings)?;
     let view = match current.log {
@@ -258,7 +262,10 @@ impl Runs for BlockMap {
                 let at = self.entry_offset(block);
                 let blank = cursor.blank_until(at)?.saturating_sub(at) / 8;
                 // A stretch of n entries holds at least n - n/(ratio+1) - 1 payload blocks.
-                let bitmaps = blank.checked_div(self.ratio.saturating_add(1)).unwrap_or(0).saturating_add(1);
+                let bitmaps = blank
+                    .checked_div(self.ratio.saturating_add(1))
+                    .unwrap_or(0)
+                    .saturating_add(1);
                 let skipped = blank.saturating_sub(bitmaps);
                 len = len.saturating_add(skipped.saturating_mul(size));
                 block = block.saturating_add(skipped);

@@ -44,9 +44,7 @@ pub(super) fn current(file: &dyn BlockRead, warnings: &mut Vec<String>) -> Resul
                 "header {number} at {offset:#x} is not valid ({why}); the other one is used"
             )),
             Ok(found) => {
-                let newer = |best: &(u64, Header)| {
-                    found.sequence_number.get() > best.1.sequence_number.get()
-                };
+                let newer = |best: &(u64, Header)| found.sequence_number.get() > best.1.sequence_number.get();
                 if best.as_ref().is_none_or(newer) {
                     best = Some((offset, found));
                 }

@@ -169,7 +169,15 @@ impl BlockRead for Replayed {
             match found {
                 Err(_) => crate::layered::read_short(&*self.file, offset, head)?,
                 Ok((_, _, Logged::Zero)) => head.fill(0),
-                Ok((start, _, Logged::Sector { at, leading, trailing })) => {
+                Ok((
+                    start,
+                    _,
+                    Logged::Sector {
+                        at,
+                        leading,
+                        trailing,
+                    },
+                )) => {
                     let mut sector = [0; 4096];
                     self.file.read_at(at, &mut sector)?;
                     if let Some(first) = sector.first_chunk_mut() {
@@ -360,7 +368,9 @@ impl Ring<'_> {
                 continue;
             };
             let newer = active.last().is_none_or(|best| head.sequence > best.sequence);
-            let from = found.iter().position(|e| e.at.checked_rem(self.log.len) == Some(head.tail));
+            let from = found
+                .iter()
+                .position(|e| e.at.checked_rem(self.log.len) == Some(head.tail));
             if let (true, Some(from)) = (newer, from) {
                 active = found.get(from..).unwrap_or_default().to_vec();
             }
@@ -395,7 +405,11 @@ impl Ring<'_> {
         let end = self.log.offset.saturating_add(self.log.len);
         let extent = self.file.extent_at(self.host(tail), end)?;
         let whole = extent.len.checked_next_multiple_of(SECTOR).unwrap_or(extent.len);
-        let inner = if whole == extent.len { whole } else { whole.saturating_sub(SECTOR) };
+        let inner = if whole == extent.len {
+            whole
+        } else {
+            whole.saturating_sub(SECTOR)
+        };
         Ok((extent.kind != Kind::Data && inner > 0).then(|| tail.saturating_add(inner)))
     }
 
@@ -412,7 +426,11 @@ impl Ring<'_> {
             if descriptor.signature == ZERO_SIGNATURE {
                 let len = u64::from_le_bytes(descriptor.leading_bytes);
                 let end = start.saturating_add(len);
-                return if len == 0 { Ok(()) } else { put(start, end, Logged::Zero) };
+                return if len == 0 {
+                    Ok(())
+                } else {
+                    put(start, end, Logged::Zero)
+                };
             }
             let at = self.host(entry.at.saturating_add(sector.saturating_mul(SECTOR)));
             sector = sector.saturating_add(1);

@@ -148,7 +148,9 @@ fn items(file: &dyn BlockRead, region: &Range<u64>) -> Result<Items> {
     let room = region.end.saturating_sub(base);
     let table_len = u64::try_from(METADATA_TABLE_LEN).unwrap_or(u64::MAX);
     if room < table_len {
-        return Err(bad(format!("its region has {room:#x} bytes, the table alone needs {table_len:#x}")));
+        return Err(bad(format!(
+            "its region has {room:#x} bytes, the table alone needs {table_len:#x}"
+        )));
     }
     let mut raw = vec![0; METADATA_TABLE_LEN];
     file.read_at(base, &mut raw)?;
@@ -156,7 +158,10 @@ fn items(file: &dyn BlockRead, region: &Range<u64>) -> Result<Items> {
         return Err(bad("it is too short".to_owned()));
     };
     if header.signature != METADATA_SIGNATURE {
-        return Err(bad(format!("no signature \"metadata\" but {:02x?}", header.signature)));
+        return Err(bad(format!(
+            "no signature \"metadata\" but {:02x?}",
+            header.signature
+        )));
     }
     let count = usize::from(header.entry_count.get());
     if count > MAX_ENTRIES {
@@ -244,8 +249,11 @@ fn locator(file: &dyn BlockRead, item: Item, meter: &mut Meter) -> Result<Parent
     let text = |offset: u32, len: u16| -> Result<String> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let bytes = raw.get(start..).and_then(|rest| rest.get(..usize::from(len)));
-        let bytes = bytes.ok_or_else(|| bad(format!("text at {offset:#x} with {len} bytes lies outside it")))?;
-        Ok(utf16(bytes.as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit))))
+        let bytes =
+            bytes.ok_or_else(|| bad(format!("text at {offset:#x} with {len} bytes lies outside it")))?;
+        Ok(utf16(
+            bytes.as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit)),
+        ))
     };
     let mut locator = ParentLocator::default();
     let count = usize::from(header.key_value_count.get());

@@ -10,7 +10,7 @@ use super::layout::{
 };
 use super::metadata::Metadata;
 use crate::guid::Guid;
-use crate::make::{Identity, TableWriter, write_plain};
+use crate::make::{Identity, TableWriter};
 use h2k_block::{Batch, Body, Class, Error, HostFile, Result, Sink};
 use std::sync::{Arc, Mutex, PoisonError};
 use zerocopy::IntoBytes;
@@ -53,7 +53,9 @@ pub(crate) fn create(file: Arc<dyn HostFile>, options: &Options, len: u64) -> Re
             format!("logical sectors of {sector} bytes; VHDX has 512 and 4096"),
         ));
     }
-    let block_size = options.block_size.map_or_else(|| usual_block_size(len), u64::from);
+    let block_size = options
+        .block_size
+        .map_or_else(|| usual_block_size(len), u64::from);
     if !block_size.is_power_of_two() || !BLOCK_SIZES.contains(&block_size) {
         return Err(Error::new(
             Class::Invalid,
@@ -153,8 +155,11 @@ impl Sink for VhdxSink {
                 _ => {
                     let host = state.next;
                     state.next = host.saturating_add(size);
-                    let index = block.saturating_add(block.checked_div(self.metadata.chunk_ratio()).unwrap_or(0));
-                    state.bat.put(index.saturating_mul(8), &(host | FULLY_PRESENT).to_le_bytes())?;
+                    let index =
+                        block.saturating_add(block.checked_div(self.metadata.chunk_ratio()).unwrap_or(0));
+                    state
+                        .bat
+                        .put(index.saturating_mul(8), &(host | FULLY_PRESENT).to_le_bytes())?;
                     state.block = Some((block, host));
                     host
                 }
@@ -171,7 +176,9 @@ impl Sink for VhdxSink {
         if !self.given {
             self.identity.add(batch);
         }
-        write_plain(&*self.file, batch)
+        batch
+            .runs()
+            .try_for_each(|(host, bytes)| self.file.write_at(host, bytes))
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
@@ -257,8 +264,16 @@ fn metadata_region(metadata: &Metadata, disk_id: Guid) -> Vec<u8> {
         (FILE_PARAMETERS, IS_REQUIRED, parameters),
         (VIRTUAL_DISK_SIZE, disk, metadata.disk_size.to_le_bytes().to_vec()),
         (VIRTUAL_DISK_ID, disk, disk_id.0.to_vec()),
-        (LOGICAL_SECTOR_SIZE, disk, narrow(metadata.logical_sector).to_vec()),
-        (PHYSICAL_SECTOR_SIZE, disk, narrow(metadata.physical_sector).to_vec()),
+        (
+            LOGICAL_SECTOR_SIZE,
+            disk,
+            narrow(metadata.logical_sector).to_vec(),
+        ),
+        (
+            PHYSICAL_SECTOR_SIZE,
+            disk,
+            narrow(metadata.physical_sector).to_vec(),
+        ),
     ];
     let header = MetadataTableHeader {
         signature: METADATA_SIGNATURE,

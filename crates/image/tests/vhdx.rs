@@ -1,1 +1,0 @@
-//! vhdx: known answers, differential tests, damage.

@@ -1,0 +1,8 @@
+//! vhdx: known answers, differential tests, a builder of odd images, damage.
+
+mod build;
+mod damage;
+mod known;
+mod log;
+mod made;
+mod parents;

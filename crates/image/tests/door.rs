@@ -20,6 +20,13 @@ pub fn knock(bytes: Vec<u8>, format: Format) {
     walk_in(file, &host, format);
 }
 
+/// The same with the file "image" of `host`, which may name others there.
+pub fn knock_among(host: &MemHost, format: Format) {
+    if let Some(file) = host.get("image") {
+        walk_in(file, host, format);
+    }
+}
+
 /// The same for an image in any file, with nothing beside it.
 pub fn knock_file(file: Arc<dyn HostFile>, format: Format) {
     walk_in(file, &NoHost, format);

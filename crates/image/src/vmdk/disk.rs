@@ -1,9 +1,8 @@
 //! The guest's disk: extents laid end to end, over a parent or over nothing.
 
-use super::slots::Slots;
 use super::sparse::{Along, Sparse, State, Table};
 use super::stream::Streams;
-use h2k_block::{BlockRead, Class, Error, Extent, HostFile, Kind, RawSpan, Result};
+use h2k_block::{BlockRead, Cache, Class, Error, Extent, HostFile, Kind, RawSpan, Result};
 use std::sync::Arc;
 
 /// Bytes of decoded grain tables kept for all extents of a disk.
@@ -30,7 +29,7 @@ pub(super) struct Disk {
     extents: Vec<Placed>,
     len: u64,
     parent: Option<Arc<dyn BlockRead>>,
-    tables: Slots<Table>,
+    tables: Cache<Table>,
     streams: Streams,
     grain: u32,
 }
@@ -63,12 +62,11 @@ impl Disk {
             }
             start = end;
         }
-        let tables = TABLE_CACHE.checked_div(table).unwrap_or(1);
         Ok(Self {
             extents: placed,
             len: start,
             parent,
-            tables: Slots::new(usize::try_from(tables).unwrap_or(1)),
+            tables: Cache::new(TABLE_CACHE, table),
             streams: Streams::new(grain),
             grain: u32::try_from(grain).unwrap_or(65536),
         })

@@ -35,7 +35,6 @@ mod hosted;
 mod layout;
 mod open;
 mod sesparse;
-mod slots;
 mod sparse;
 mod stream;
 

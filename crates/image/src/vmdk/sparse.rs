@@ -1,8 +1,7 @@
 //! What hosted, COWD and space-efficient extents have in common: a directory of tables of grains.
 
 use super::layout::SECTOR;
-use super::slots::Slots;
-use h2k_block::{BlockRead, Error, HostFile, Meter, Result};
+use h2k_block::{BlockRead, Cache, Error, HostFile, Meter, Result};
 use std::sync::Arc;
 
 /// Most tables an extent may have: 64 TiB in grains of 64 KiB and tables of 512, or in those of a
@@ -208,7 +207,7 @@ pub(super) struct Sparse {
 
 impl Sparse {
     /// The state at `at` and how many bytes it holds for, at most up to `end`.
-    pub(super) fn run(&self, tables: &Slots<Table>, at: u64, end: u64, along: Along) -> Result<(State, u64)> {
+    pub(super) fn run(&self, tables: &Cache<Table>, at: u64, end: u64, along: Along) -> Result<(State, u64)> {
         let reach = self.shape.reach().max(1);
         let grain = self.shape.grain.max(1);
         let number = at.checked_div(reach).unwrap_or(0);
@@ -250,7 +249,7 @@ impl Sparse {
     }
 
     /// The table that covers byte `at`, and the number of the grain in it.
-    pub(super) fn locate(&self, tables: &Slots<Table>, at: u64) -> Result<(Arc<Table>, u64)> {
+    pub(super) fn locate(&self, tables: &Cache<Table>, at: u64) -> Result<(Arc<Table>, u64)> {
         let reach = self.shape.reach().max(1);
         let number = at.checked_div(reach).unwrap_or(0);
         let within = at.checked_rem(reach).unwrap_or(0);
@@ -291,8 +290,10 @@ impl Sparse {
             .advise("the file was probably cut short: compare its length with the original's")
     }
 
-    fn table(&self, tables: &Slots<Table>, number: u64) -> Result<Arc<Table>> {
-        tables.get(self.first_table.saturating_add(number), || self.load(number))
+    fn table(&self, tables: &Cache<Table>, number: u64) -> Result<Arc<Table>> {
+        tables.get(self.first_table.saturating_add(number), || {
+            self.load(number).map(Arc::new)
+        })
     }
 
     /// Table `number`; its redundant copy when only that one is sound.

@@ -1,15 +1,18 @@
 //! Compressed grains: many read in one piece, each decoded straight into the caller's buffer.
 
 use super::layout::{Marker, SECTOR};
-use super::slots::Slots;
 use super::sparse::{Coding, Sparse, Table};
 use crate::codec::{self, Decoder};
 use crate::pool::Pool;
-use h2k_block::{Error, Result};
+use h2k_block::{Cache, Error, Result};
+use std::sync::Arc;
 use zerocopy::FromBytes;
 
 /// Most bytes of the file read at once, rounded up to a grain.
 const SPAN: u64 = 1 << 20;
+
+/// Bytes of decoded grains kept for readers that want parts of them.
+const GRAIN_CACHE: u64 = 1 << 20;
 
 /// What readers of compressed grains share.
 pub(super) struct Streams {
@@ -17,17 +20,16 @@ pub(super) struct Streams {
     /// Compressed bytes on their way into the decoder.
     coded: Pool<Vec<u8>>,
     /// Whole grains of which a reader wanted a part.
-    grains: Slots<Vec<u8>>,
+    grains: Cache<Vec<u8>>,
 }
 
 impl Streams {
     /// `grain` is the largest one of the disk, in bytes.
     pub(super) fn new(grain: u64) -> Self {
-        let count = (1_u64 << 20).checked_div(grain.max(1)).unwrap_or(1);
         Self {
             decoder: Decoder::default(),
             coded: Pool::default(),
-            grains: Slots::new(usize::try_from(count).unwrap_or(1).min(64)),
+            grains: Cache::new(GRAIN_CACHE, grain),
         }
     }
 
@@ -114,7 +116,7 @@ impl Streams {
                     &mut whole,
                 )
             })?;
-            Ok::<_, Error>(whole)
+            Ok::<_, Error>(Arc::new(whole))
         })?;
         let src = whole.get(skip..).and_then(|w| w.get(..dst.len()));
         let src = src.ok_or_else(|| Error::corrupt("grain", start, "more was asked than a grain holds"))?;

@@ -4,9 +4,14 @@
     reason = "tests write the files that the engine then reads"
 )]
 
+mod build;
+mod chains;
 mod corpus;
+mod hostile;
+mod oracle;
+mod reading;
 
-use h2k_block::{DirHost, Result, Sharing};
+use h2k_block::{DirHost, MemHost, Result, Sharing};
 use h2k_image::{Image, OpenOptions, open};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,4 +21,16 @@ pub fn open_path(path: &Path) -> Result<Image> {
     let host = DirHost::beside(path, Sharing::Careful);
     let file = h2k_block::FileDisk::open(path, h2k_block::Access::Read, Sharing::Careful)?;
     open(Arc::new(file), &host, &OpenOptions::default())
+}
+
+/// Opens the file called `name` in `host`.
+pub fn open_mem(host: &MemHost, name: &str) -> Result<Image> {
+    open(host.get(name).unwrap(), host, &OpenOptions::default())
+}
+
+/// All bytes of a small disk.
+pub fn content(image: &Image) -> Vec<u8> {
+    let mut all = vec![0xee; image.disk.len() as usize];
+    image.disk.read_at(0, &mut all).unwrap();
+    all
 }

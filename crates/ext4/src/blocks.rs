@@ -1,0 +1,241 @@
+//! The volume as numbered blocks, with a bounded cache for metadata. File content does not go through the cache.
+
+use h2k_block::{BlockRead, Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Memory the cache may hold, in bytes.
+const CACHE_BYTES: usize = 16 << 20;
+const SHARDS: usize = 16;
+
+/// One block's bytes, shared.
+pub(crate) type Block = Arc<[u8]>;
+
+/// A fixed number of blocks, replaced by the clock algorithm.
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Vec<Slot>,
+    index: HashMap<u64, usize>,
+    hand: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    number: u64,
+    block: Block,
+    used: bool,
+}
+
+impl Shard {
+    fn get(&mut self, number: u64) -> Option<Block> {
+        let slot = self.slots.get_mut(*self.index.get(&number)?)?;
+        slot.used = true;
+        Some(slot.block.clone())
+    }
+
+    fn put(&mut self, number: u64, block: Block, room: usize) {
+        if self.index.contains_key(&number) {
+            return;
+        }
+        let fresh = Slot {
+            number,
+            block,
+            used: false,
+        };
+        if self.slots.len() < room {
+            self.index.insert(number, self.slots.len());
+            self.slots.push(fresh);
+            return;
+        }
+        // Two rounds at most: the first one clears every mark.
+        for _ in 0..self.slots.len().saturating_mul(2) {
+            let here = self.hand;
+            self.hand = here.checked_add(1).filter(|h| *h < room).unwrap_or(0);
+            let Some(slot) = self.slots.get_mut(here) else {
+                continue;
+            };
+            if std::mem::take(&mut slot.used) {
+                continue;
+            }
+            self.index.remove(&slot.number);
+            self.index.insert(number, here);
+            *slot = fresh;
+            return;
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Blocks {
+    disk: Arc<dyn BlockRead>,
+    shards: Vec<Mutex<Shard>>,
+    room: usize,
+    bits: u32,
+    count: u64,
+}
+
+impl Blocks {
+    /// Blocks of `1 << bits` bytes, `count` of them.
+    pub(crate) fn new(disk: Arc<dyn BlockRead>, bits: u32, count: u64) -> Self {
+        let size = 1_usize.checked_shl(bits).unwrap_or(usize::MAX);
+        Self {
+            disk,
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            room: CACHE_BYTES
+                .checked_div(size)
+                .and_then(|n| n.checked_div(SHARDS))
+                .unwrap_or(1)
+                .max(1),
+            bits,
+            count,
+        }
+    }
+
+    /// The disk below, with a replayed journal on top if there was one.
+    pub(crate) fn disk(&self) -> &Arc<dyn BlockRead> {
+        &self.disk
+    }
+
+    /// Bytes in a block.
+    pub(crate) fn size(&self) -> u64 {
+        1_u64.checked_shl(self.bits).unwrap_or(u64::MAX)
+    }
+
+    /// Binary logarithm of [`size`](Self::size).
+    pub(crate) fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// How many blocks the filesystem has.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Byte offset of a block; saturates for numbers no volume has.
+    pub(crate) fn offset(&self, number: u64) -> u64 {
+        number.saturating_mul(self.size())
+    }
+
+    /// Whether `len` blocks from `number` lie inside the filesystem and not on its first sector.
+    pub(crate) fn holds(&self, number: u64, len: u64) -> bool {
+        number > 0 && number.checked_add(len).is_some_and(|end| end <= self.count)
+    }
+
+    /// One block of metadata.
+    pub(crate) fn get(&self, number: u64, structure: &'static str) -> Result<Block> {
+        self.get_near(number, 1, structure)
+    }
+
+    /// One block of metadata; when it has to be read, up to `ahead` blocks are read with it.
+    pub(crate) fn get_near(&self, number: u64, ahead: u64, structure: &'static str) -> Result<Block> {
+        if number >= self.count {
+            return Err(Error::corrupt(
+                structure,
+                self.offset(number),
+                format!(
+                    "block {number} lies past the last block {}",
+                    self.count.saturating_sub(1)
+                ),
+            ));
+        }
+        let shard = self.shard(number)?;
+        if let Some(found) = shard.lock().unwrap_or_else(PoisonError::into_inner).get(number) {
+            return Ok(found);
+        }
+        let ahead = ahead.clamp(1, self.count.saturating_sub(number));
+        match self.fetch(number, ahead) {
+            Ok(block) => Ok(block),
+            // The blocks after it may be unreadable while this one is not.
+            Err(_) if ahead > 1 => self.fetch(number, 1),
+            Err(e) => Err(e),
+        }
+        .map_err(|e| e.at(structure, self.offset(number)))
+    }
+
+    /// Reads bytes past the cache. `structure` names what is being read when the volume is too short.
+    pub(crate) fn read(&self, offset: u64, buf: &mut [u8], structure: &'static str) -> Result<()> {
+        let len = u64::try_from(buf.len()).unwrap_or(u64::MAX);
+        if offset.checked_add(len).is_none_or(|end| end > self.disk.len()) {
+            return Err(Error::corrupt(
+                structure,
+                offset,
+                format!("lies past the end of the volume ({} bytes)", self.disk.len()),
+            ));
+        }
+        self.disk.read_at(offset, buf)
+    }
+
+    fn fetch(&self, number: u64, count: u64) -> Result<Block> {
+        let size = usize::try_from(self.size()).unwrap_or(usize::MAX);
+        let n = usize::try_from(count).unwrap_or(1);
+        let mut bytes = vec![0; size.saturating_mul(n)];
+        self.read(self.offset(number), &mut bytes, "block")?;
+        let mut first = None;
+        for (at, piece) in (number..).zip(bytes.chunks_exact(size)) {
+            let block = Block::from(piece);
+            if first.is_none() {
+                first = Some(block.clone());
+            }
+            self.shard(at)?
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .put(at, block, self.room);
+        }
+        first.ok_or_else(|| Error::corrupt("block", self.offset(number), "is empty"))
+    }
+
+    fn shard(&self, number: u64) -> Result<&Mutex<Shard>> {
+        // Neighbours are read together, so they share a shard by eights.
+        let at = usize::try_from((number >> 3) % 16).unwrap_or(0);
+        self.shards
+            .get(at)
+            .ok_or_else(|| Error::new(h2k_block::Class::Invalid, "the block cache has no shard"))
+    }
+}
+
+impl std::fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Blocks")
+            .field("bits", &self.bits)
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use h2k_block::{Class, MemDisk};
+
+    #[test]
+    fn the_cache_stays_within_its_room_and_answers_right() {
+        let count = 40_000_u64;
+        let mut bytes = vec![0; 40_000 * 1024];
+        for (n, block) in bytes.chunks_exact_mut(1024).enumerate() {
+            block[..8].copy_from_slice(&n.to_le_bytes());
+        }
+        let blocks = Blocks::new(Arc::new(MemDisk::new(bytes)), 10, count);
+        for round in 0..3 {
+            for n in (0..count).step_by(1 + round) {
+                let block = blocks.get_near(n, 8, "test").unwrap();
+                assert_eq!(block[..8], n.to_le_bytes());
+            }
+        }
+        let held: usize = blocks.shards.iter().map(|s| s.lock().unwrap().slots.len()).sum();
+        assert!(held * 1024 <= CACHE_BYTES, "{held} blocks held");
+    }
+
+    #[test]
+    fn a_block_past_the_end_is_corrupt_and_named() {
+        let blocks = Blocks::new(Arc::new(MemDisk::new(vec![0; 8192])), 10, 20);
+        let e = blocks.get(20, "extent node").unwrap_err();
+        assert_eq!(
+            (e.class(), e.place().unwrap().structure),
+            (Class::Corrupt, "extent node")
+        );
+        let e = blocks.get(12, "extent node").unwrap_err();
+        assert_eq!(e.class(), Class::Corrupt);
+        // The neighbours that cannot be read do not hide the block that can.
+        assert!(blocks.get_near(6, 8, "extent node").is_ok());
+    }
+}

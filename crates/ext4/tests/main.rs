@@ -1,0 +1,14 @@
+//! ext2, ext3 and ext4 against the corpus, against the kernel, and against damage.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    unreachable_pub
+)]
+
+mod corpus;
+mod door;

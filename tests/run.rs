@@ -42,7 +42,10 @@ pub fn run<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Ran {
     let out = command(dir, args).output().unwrap();
     use std::os::unix::process::ExitStatusExt;
     Ran {
-        code: out.status.code().unwrap_or_else(|| -out.status.signal().unwrap_or(0)),
+        code: out
+            .status
+            .code()
+            .unwrap_or_else(|| -out.status.signal().unwrap_or(0)),
         out: String::from_utf8(out.stdout).unwrap(),
         err: String::from_utf8(out.stderr).unwrap(),
     }
@@ -74,7 +77,8 @@ pub fn raw_disk(path: &Path, len: u64, data: usize, seed: u64) {
     file.set_len(len).unwrap();
     let mut rng = h2k_testkit::rng::Rng::new(seed);
     let noise: Vec<u8> = (0..data).map(|_| rng.below(256) as u8).collect();
-    file.write_all_at(&noise, (len / 2).saturating_sub(data as u64 / 2)).unwrap();
+    file.write_all_at(&noise, (len / 2).saturating_sub(data as u64 / 2))
+        .unwrap();
     file.write_all_at(b"first", 0).unwrap();
     file.write_all_at(b"last", len - 4).unwrap();
 }

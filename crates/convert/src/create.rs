@@ -1,9 +1,11 @@
 //! Making an empty disk.
 
 use crate::convert::beside;
+use crate::free::free;
 use crate::image::FileReport;
+use crate::uniform::Uniform;
 use crate::{Failure, Making, Result, Source, Unwatched, local};
-use h2k_block::{BlockRead, Class, Error, Extent, Kind, Output};
+use h2k_block::Output;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -41,28 +43,32 @@ impl Create {
     /// Makes the disk. It appears whole under its name, or not at all.
     ///
     /// # Errors
-    /// What the host says; [`Class::Invalid`] when nobody says how large the disk is.
+    /// What the host says; [`h2k_block::Class::Invalid`] when nobody says how large the disk is.
     pub fn run(&self, stop: &AtomicBool) -> Result<CreatedReport> {
         local(&self.target)?;
         let target = self.making.target()?;
         let parent = self.parent.as_ref().map(Source::open).transpose()?;
-        if let Some(parent) = &parent
-            && crate::same::among(&self.target, &parent.info).is_some()
-        {
-            let error = Error::new(Class::Invalid, format!("{} is its own parent", self.target.display()));
-            return Err(Failure::from(error).about(&self.target));
-        }
+        let needed: Vec<_> = parent.iter().map(|p| &p.info).collect();
+        let path = free(&self.target, self.replace, &needed)?;
         let size = self.size.or_else(|| parent.map(|p| p.info.virtual_size));
         let Some(size) = size else {
-            return Err(Failure::invalid("a new disk needs a size").advise("say it after the name: disk.qcow2 20G"));
+            return Err(
+                Failure::invalid("a new disk needs a size").advise("say it after the name: disk.qcow2 20G")
+            );
         };
         let made = || -> h2k_block::Result<CreatedReport> {
             let mut output = Output::new(self.replace);
-            let file = output.create(&self.target)?;
-            let mut another = |ending: &str| output.create(&beside(&self.target, ending));
+            let file = output.create(&path)?;
+            let mut another = |ending: &str| output.create(&beside(&path, ending));
             let sink = h2k_image::create(file.clone(), &mut another, &target, size)?;
-            h2k_copy::copy(&Nothing(size), sink, &h2k_copy::Options::default(), stop, &Unwatched)?;
-            let filename = self.target.display().to_string();
+            h2k_copy::copy(
+                &Uniform::empty(size),
+                sink,
+                &h2k_copy::Options::default(),
+                stop,
+                &Unwatched,
+            )?;
+            let filename = path.display().to_string();
             let report = CreatedReport {
                 file: FileReport {
                     filename: filename.clone(),
@@ -77,23 +83,5 @@ impl Create {
             Ok(report)
         };
         made().map_err(|e| Failure::from(e).about(&self.target))
-    }
-}
-
-/// A disk that stores nothing.
-struct Nothing(u64);
-
-impl BlockRead for Nothing {
-    fn len(&self) -> u64 {
-        self.0
-    }
-
-    fn fetch(&self, _offset: u64, buf: &mut [u8]) -> h2k_block::Result<()> {
-        buf.fill(0);
-        Ok(())
-    }
-
-    fn map(&self, offset: u64, end: u64) -> h2k_block::Result<Extent> {
-        Ok(Extent::new(offset, end.saturating_sub(offset), Kind::Hole))
     }
 }

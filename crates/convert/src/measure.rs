@@ -3,8 +3,9 @@
 use crate::counter::{BLOCK, Counter};
 use crate::failure::About;
 use crate::uniform::Uniform;
-use crate::{Failure, Making, Result, Source};
-use h2k_block::{Batch, BlockRead, BlockWrite, Body, Class, Error, HostFile, Kind, Piece, Sink, extents};
+use crate::{Making, Result, Source};
+use h2k_block::{Batch, BlockRead, Body, Class, Error, HostFile, Kind, Piece, Sink, extents};
+use h2k_image::Target;
 use serde::Serialize;
 use std::ops::Range;
 use std::sync::Arc;
@@ -50,13 +51,17 @@ impl Measure {
     /// # Errors
     /// What the source says; [`Class::Unsupported`] when the format cannot hold a disk of this size.
     pub fn run(&self, stop: &AtomicBool) -> Result<MeasureReport> {
+        // What compression saves is known only afterwards: the answer is what would be needed without.
+        let target = Making {
+            compression: None,
+            ..self.making.clone()
+        }
+        .target()?;
         match &self.what {
-            Measured::Empty(size) => {
-                measure(&Uniform::empty(*size), &self.making, stop).map_err(Failure::from)
-            }
+            Measured::Empty(size) => Ok(measure(&Uniform::empty(*size), &target, stop)?),
             Measured::Image(source) => {
                 let opened = source.open()?;
-                measure(&*opened.disk, &self.making, stop).about(&source.path)
+                measure(&*opened.disk, &target, stop).about(&source.path)
             }
         }
     }
@@ -65,35 +70,30 @@ impl Measure {
 /// How much room a target made from `disk` will need.
 pub(crate) fn measure(
     disk: &dyn BlockRead,
-    making: &Making,
+    target: &Target,
     stop: &AtomicBool,
 ) -> h2k_block::Result<MeasureReport> {
-    // What compression saves is known only afterwards: the answer is what would be needed without.
-    let plain = Making {
-        compression: None,
-        ..making.clone()
-    };
-    let found = try_on(disk, &plain, stop)?;
+    let found = try_on(disk, target, stop)?;
     Ok(MeasureReport {
-        format: making.format.name(),
+        format: target.format().name(),
         virtual_size: disk.len(),
         required: found.required,
         length: found.length,
-        fully_allocated: full(disk.len(), &plain, stop)?,
+        fully_allocated: full(disk.len(), target, stop)?,
     })
 }
 
 /// Grains up to which a full disk is tried out; beyond, what it needs grows in proportion.
 const TRIED: u64 = 1 << 20;
 
-fn full(len: u64, making: &Making, stop: &AtomicBool) -> h2k_block::Result<u64> {
-    let empty = try_on(&Uniform::empty(len), making, stop)?;
+fn full(len: u64, target: &Target, stop: &AtomicBool) -> h2k_block::Result<u64> {
+    let empty = try_on(&Uniform::empty(len), target, stop)?;
     let sample = TRIED.saturating_mul(empty.grain).min(len);
-    let tried = try_on(&Uniform::full(sample), making, stop)?.length;
+    let tried = try_on(&Uniform::full(sample), target, stop)?.length;
     if sample == len {
         return Ok(tried);
     }
-    let bare = try_on(&Uniform::empty(sample), making, stop)?.length;
+    let bare = try_on(&Uniform::empty(sample), target, stop)?.length;
     let grown = u128::from(tried.saturating_sub(bare)).saturating_mul(u128::from(len));
     let grown = grown.div_ceil(u128::from(sample.max(1)));
     Ok(empty
@@ -108,16 +108,16 @@ struct Tried {
 }
 
 /// Lets the target's own writer make the container on counters.
-fn try_on(disk: &dyn BlockRead, making: &Making, stop: &AtomicBool) -> h2k_block::Result<Tried> {
-    let target = making.target()?;
+fn try_on(disk: &dyn BlockRead, target: &Target, stop: &AtomicBool) -> h2k_block::Result<Tried> {
     let mut counters = vec![Arc::new(Counter::default())];
     let first: Arc<dyn HostFile> = counters.first().cloned().unwrap_or_default();
     let mut another = |_: &str| {
         let counter = Arc::new(Counter::default());
         counters.push(counter.clone());
-        Ok(counter as Arc<dyn HostFile>)
+        let file: Arc<dyn HostFile> = counter;
+        Ok(file)
     };
-    let sink = h2k_image::create(first, &mut another, &target, disk.len())?;
+    let sink = h2k_image::create(first, &mut another, target, disk.len())?;
     let grain = u64::from(sink.grain());
     feed(disk, &*sink, stop)?;
     sink.finish()?;

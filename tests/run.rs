@@ -39,7 +39,21 @@ fn command<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Command {
 
 /// Runs `hyper2kvm` in `dir` to its end.
 pub fn run<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Ran {
-    let out = command(dir, args).output().unwrap();
+    ended(command(dir, args).output().unwrap())
+}
+
+/// Runs `hyper2kvm` in `dir` where no file may grow beyond `bytes`.
+pub fn limited(dir: &Path, bytes: u64, args: &[&str]) -> Ran {
+    let line = format!("ulimit -f {}; exec \"$@\"", bytes / 1024);
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", &line, "bash", env!("CARGO_BIN_EXE_hyper2kvm")])
+        .args(args)
+        .current_dir(dir);
+    ended(command.output().unwrap())
+}
+
+fn ended(out: std::process::Output) -> Ran {
     use std::os::unix::process::ExitStatusExt;
     Ran {
         code: out

@@ -9,8 +9,3 @@
     clippy::unwrap_used,
     unreachable_pub
 )]
-
-mod convert;
-mod ends;
-mod look;
-mod run;

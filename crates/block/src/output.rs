@@ -2,6 +2,9 @@ use crate::{Access, Class, Error, FileDisk, HostFile, Result, Sharing};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The extension that a file has while it is written.
+const PART: &str = "part";
+
 /// Files that appear together and whole, or not at all.
 ///
 /// Each file is written as `NAME.part`. [`Output::commit`] makes them durable and renames them;
@@ -22,6 +25,17 @@ impl Output {
         }
     }
 
+    /// The name that the file now called `name` will have: for containers that write their own name, or that of
+    /// a second file, into themselves. A name that is not one of a part stays as it is.
+    #[must_use]
+    pub fn final_name(name: &Path) -> PathBuf {
+        if name.extension().is_some_and(|e| e == PART) {
+            name.with_extension("")
+        } else {
+            name.to_owned()
+        }
+    }
+
     /// Starts the file that will be called `path`.
     ///
     /// # Errors
@@ -34,7 +48,8 @@ impl Output {
                 .advise("choose another name, or say --force to replace it"));
         }
         let mut part = path.as_os_str().to_owned();
-        part.push(".part");
+        part.push(".");
+        part.push(PART);
         let part = PathBuf::from(part);
         let file = match FileDisk::open(&part, Access::Create, Sharing::Careful) {
             // Left behind by a run that was killed: nobody holds its lock, so it is ours now.
@@ -81,5 +96,21 @@ impl Drop for Output {
             // Nothing to do about a file that is gone already.
             let _gone = rustix::fs::unlink(part);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_knows_the_name_it_will_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("web.01-flat.vmdk");
+        let mut output = Output::new(false);
+        let file = output.create(&path).unwrap();
+        assert_ne!(file.name(), path);
+        assert_eq!(Output::final_name(file.name()), path);
+        assert_eq!(Output::final_name(&path), path);
     }
 }

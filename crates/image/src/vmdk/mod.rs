@@ -34,25 +34,12 @@ mod disk;
 mod hosted;
 mod layout;
 mod open;
+mod options;
 mod sesparse;
+mod sink;
 mod sparse;
 mod stream;
 
-use h2k_block::{Error, HostFile, Result, Sink};
-use std::sync::Arc;
-
 pub(crate) use open::{open, probe};
-
-/// How the container is made.
-#[derive(Clone, Debug, Default)]
-pub struct Options {}
-
-/// Starts a container for `len` bytes in `file`.
-pub(crate) fn create(
-    _file: Arc<dyn HostFile>,
-    _another: &mut dyn FnMut(&str) -> Result<Arc<dyn HostFile>>,
-    _options: &Options,
-    _len: u64,
-) -> Result<Box<dyn Sink>> {
-    Err(Error::unsupported("vmdk is not written yet"))
-}
+pub use options::{Adapter, Kind, Options};
+pub(crate) use sink::create;

@@ -3,4 +3,3 @@
 mod bench;
 mod corpus;
 mod reader;
-mod sink;

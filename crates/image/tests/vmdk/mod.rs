@@ -10,6 +10,7 @@ mod corpus;
 mod hostile;
 mod oracle;
 mod reading;
+mod writing;
 
 use h2k_block::{DirHost, MemHost, Result, Sharing};
 use h2k_image::{Image, OpenOptions, open};

@@ -1,24 +1,35 @@
-//! VirtualBox disk image.
+//! VDI: VirtualBox disk image, version 1.1.
+//!
+//! Sources: the VirtualBox manual, chapter "Virtual storage"; the header as images written by VirtualBox and by
+//! qemu-img show it (the format has no published specification).
+//!
+//! ```text
+//!   0          512, "blocks_offset"     "data_offset"
+//!   +----------+------------------------+---------+---------+- - -
+//!   | header   | block map: u32 each    | block 0 | block 1 |        in the order in which they were written
+//!   +----------+------------------------+---------+---------+- - -
+//!                 n: data block n   -1: never written   -2: discarded
+//! ```
+//!
+//! Static and dynamic images are read. Undo and differencing images hold changes to another image that they name by
+//! UUID alone; they are refused by name.
 
-use crate::{Image, Opening};
-use h2k_block::{BlockRead, Error, HostFile, Result, Sink};
-use std::sync::Arc;
+mod disk;
+mod layout;
+mod sink;
 
-/// How the container is made.
-#[derive(Clone, Debug, Default)]
-pub struct Options {}
+use h2k_block::{BlockRead, Result};
+
+pub(crate) use disk::open;
+pub(crate) use sink::create;
+pub use sink::{Kind, Options};
 
 /// Whether `file` looks like this format.
-pub(crate) fn probe(_file: &dyn BlockRead) -> Result<bool> {
-    Ok(false)
-}
-
-/// Opens the image in `file`.
-pub(crate) fn open(_file: Arc<dyn HostFile>, _opening: &mut Opening<'_>) -> Result<Image> {
-    Err(Error::unsupported("vdi is not read yet"))
-}
-
-/// Starts a container for `len` bytes in `file`.
-pub(crate) fn create(_file: Arc<dyn HostFile>, _options: &Options, _len: u64) -> Result<Box<dyn Sink>> {
-    Err(Error::unsupported("vdi is not written yet"))
+pub(crate) fn probe(file: &dyn BlockRead) -> Result<bool> {
+    let mut signature = [0; 4];
+    if file.len() < 512 {
+        return Ok(false);
+    }
+    file.read_at(layout::SIGNATURE_AT, &mut signature)?;
+    Ok(u32::from_le_bytes(signature) == layout::SIGNATURE)
 }

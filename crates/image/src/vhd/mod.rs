@@ -1,24 +1,34 @@
-//! Virtual PC / Hyper-V generation 1 disk.
+//! VHD: Microsoft Virtual PC, Virtual Server and Hyper-V generation 1; `vpc` in qemu-img.
+//!
+//! Source: Microsoft, *Virtual Hard Disk Image Format Specification*, version 1.0 (October 2006). Big-endian.
+//!
+//! ```text
+//!   fixed:     | the disk's bytes ............................................ | footer 512 |
+//!
+//!   dynamic,   | footer copy | dynamic header | BAT  | bitmap | block | bitmap | block | footer |
+//!   differ-    |         512 |           1024 | u32  | 1 bit a sector, then the sectors| 512    |
+//!   encing:                     "cxsparse"      sector numbers of the bitmaps           "conectix"
+//! ```
+//!
+//! In a differencing image a set bit means "this sector is here", a clear one "ask the parent". In a dynamic image
+//! the whole of an allocated block is shown, whatever its bitmap says: qemu-img does so, and a maker that follows the
+//! specification zero-fills what it has not written.
 
-use crate::{Image, Opening};
-use h2k_block::{BlockRead, Error, HostFile, Result, Sink};
-use std::sync::Arc;
+mod disk;
+mod footer;
+mod geometry;
+mod layout;
+mod parent;
+mod sink;
 
-/// How the container is made.
-#[derive(Clone, Debug, Default)]
-pub struct Options {}
+use h2k_block::{BlockRead, Result};
 
-/// Whether `file` looks like this format.
-pub(crate) fn probe(_file: &dyn BlockRead) -> Result<bool> {
-    Ok(false)
-}
+pub(crate) use disk::open;
+pub(crate) use sink::create;
+pub use sink::{Kind, Options, Size};
 
-/// Opens the image in `file`.
-pub(crate) fn open(_file: Arc<dyn HostFile>, _opening: &mut Opening<'_>) -> Result<Image> {
-    Err(Error::unsupported("vhd is not read yet"))
-}
-
-/// Starts a container for `len` bytes in `file`.
-pub(crate) fn create(_file: Arc<dyn HostFile>, _options: &Options, _len: u64) -> Result<Box<dyn Sink>> {
-    Err(Error::unsupported("vhd is not written yet"))
+/// Whether `file` looks like this format: a footer copy at the head, or a fixed disk's footer that fits its length.
+/// A tail alone is guest-writable in a raw disk, so nothing but a fixed disk is taken from it.
+pub(crate) fn probe(file: &dyn BlockRead) -> Result<bool> {
+    footer::probe(file)
 }

@@ -1,17 +1,12 @@
 //! The corpus, and images that qemu-img makes.
 
 use crate::fill;
-use h2k_block::{Access, DirHost, FileDisk, Host, Sharing};
-use h2k_image::{Format, Image, OpenOptions, open, probe};
-use h2k_testkit::{corpus, hash, oracle};
+use h2k_image::{Format, Image};
+use h2k_testkit::{corpus, hash};
 use std::path::Path;
-use std::sync::Arc;
 
-pub fn open_path(path: &Path) -> h2k_block::Result<Image> {
-    let file = Arc::new(FileDisk::open(path, Access::Read, Sharing::Careful)?);
-    assert_eq!(probe(&*file)?, Format::Vhdx);
-    let host: &dyn Host = &DirHost::beside(path, Sharing::Careful);
-    open(file, host, &OpenOptions::default())
+fn open_path(path: &Path) -> h2k_block::Result<Image> {
+    fill::open_path(path, Format::Vhdx)
 }
 
 #[test]
@@ -19,7 +14,7 @@ fn every_image_of_the_corpus_reads_as_its_oracles_say() {
     let Some(corpus) = corpus::corpus() else { return };
     let mut seen = 0;
     for case in corpus.below("images/vhdx/") {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = fill::scratch();
         let image = open_path(&corpus.unpack(case, dir.path())).unwrap();
         let (size, nz64k, sha256) = match case.oracle.get("disk") {
             Some(disk) => (
@@ -51,7 +46,7 @@ fn a_dirty_log_is_replayed_in_memory_and_the_file_stays_as_it_was() {
     let Some(corpus) = corpus::corpus() else { return };
     let mut seen = 0;
     for case in corpus.below("images/vhdx/").filter(|c| c.path.contains("log")) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = fill::scratch();
         let path = corpus.unpack(case, dir.path());
         let before = hash::sha256(&std::fs::read(&path).unwrap());
         let image = open_path(&path).unwrap();
@@ -70,7 +65,7 @@ fn a_dirty_log_is_replayed_in_memory_and_the_file_stays_as_it_was() {
 
 #[test]
 fn images_made_by_qemu_img_read_like_their_source() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = fill::scratch();
     let raw = dir.path().join("source.raw");
     for (len, options, block) in [
         (40 << 20, "subformat=dynamic,block_size=1048576", 1 << 20),
@@ -88,20 +83,7 @@ fn images_made_by_qemu_img_read_like_their_source() {
         let source = fill::noise(len, block, len);
         source.save(&raw);
         let vhdx = dir.path().join("target.vhdx");
-        oracle::ok(
-            "qemu-img",
-            &[
-                "convert".as_ref(),
-                "-f".as_ref(),
-                "raw".as_ref(),
-                "-O".as_ref(),
-                "vhdx".as_ref(),
-                "-o".as_ref(),
-                options.as_ref(),
-                raw.as_os_str(),
-                vhdx.as_os_str(),
-            ],
-        );
+        fill::qemu_convert(&raw, &vhdx, "vhdx", options);
         let image = open_path(&vhdx).unwrap();
         assert_eq!(image.info.grain, Some(block), "{options}");
         fill::same(&source, &*image.disk);

@@ -1,6 +1,5 @@
 //! What our own sink makes, judged by qemu-img and by our reader.
 
-use super::known::open_path;
 use crate::fill::{self, Feed};
 use h2k_block::{BlockRead, BlockWrite, Class, HostFile, Kind};
 use h2k_image::{Format, Target, vhdx};
@@ -24,7 +23,7 @@ fn made(from: &dyn BlockRead, target: &Target, feed: Feed) -> Arc<Sparse> {
 
 #[test]
 fn qemu_img_finds_the_same_bytes_and_nothing_wrong() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = fill::scratch();
     let (raw, vhdx) = (dir.path().join("s.raw"), dir.path().join("t.vhdx"));
     for (len, block) in [
         (512, None),
@@ -41,7 +40,7 @@ fn qemu_img_finds_the_same_bytes_and_nothing_wrong() {
         file.save(&vhdx);
         oracle::qemu_check(&vhdx, "vhdx");
         oracle::qemu_same(&vhdx, "vhdx", &raw, "raw");
-        let image = open_path(&vhdx).unwrap();
+        let image = fill::open_path(&vhdx, Format::Vhdx).unwrap();
         assert!(image.info.warnings.is_empty());
         fill::same(&source, &*image.disk);
         fill::borders(&*image.disk, &source, u64::from(block.unwrap_or(8 << 20)), 6);

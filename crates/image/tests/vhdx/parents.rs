@@ -1,46 +1,9 @@
 //! Differencing images: whose bytes show where, which parent is believed, names that Windows wrote.
 
 use super::build::{Builder, MIB, PARTIAL, UNDEFINED, UNMAPPED, ZERO, guid};
-use crate::fill;
-use h2k_block::{Access, BlockRead, Class, Host, HostFile, Kind, MemDisk, Result};
-use h2k_image::{Format, Image, OpenOptions, open};
-use h2k_testkit::sparse::Sparse;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-/// Sparse files under plain names.
-#[derive(Default)]
-struct Files(BTreeMap<PathBuf, Arc<Sparse>>);
-
-impl Files {
-    fn with(files: Vec<Sparse>) -> Self {
-        Self(
-            files
-                .into_iter()
-                .map(|f| (f.name().to_owned(), Arc::new(f)))
-                .collect(),
-        )
-    }
-
-    fn open(&self, name: &str) -> Result<Image> {
-        open(self.0[Path::new(name)].clone(), self, &OpenOptions::default())
-    }
-}
-
-impl Host for Files {
-    fn open(&self, _referrer: &Path, name: &Path, _access: Access) -> Result<Arc<dyn HostFile>> {
-        let name = name.strip_prefix("./").unwrap_or(name);
-        if name.starts_with("..") || name.is_absolute() {
-            return Err(h2k_block::Error::new(Class::Refused, "outside"));
-        }
-        let found = self
-            .0
-            .get(name)
-            .ok_or_else(|| h2k_block::Error::new(Class::NotFound, "none"))?;
-        Ok(found.clone())
-    }
-}
+use crate::fill::{self, Files};
+use h2k_block::{BlockRead, Class, Kind, MemDisk};
+use h2k_image::{Format, OpenOptions, open};
 
 /// The linkage of parents built here: `Builder::new` writes 0x11 sixteen times.
 const LINKAGE: &str = "{11111111-1111-1111-1111-111111111111}";
@@ -263,7 +226,7 @@ fn an_orphan_can_be_read_alone() {
         format: Some(Format::Vhdx),
         ..OpenOptions::default()
     };
-    let image = open(files.0[Path::new("top.vhdx")].clone(), &files, &options).unwrap();
+    let image = open(files.file("top.vhdx"), &files, &options).unwrap();
     assert_eq!(image.disk.extent_at(0, 2 * MIB).unwrap().kind, Kind::Hole);
     assert_eq!(image.disk.extent_at(MIB, 2 * MIB).unwrap().kind, Kind::Data);
 }

@@ -1,1 +1,0 @@
-//! vdi: known answers, differential tests, damage.

@@ -1,1 +1,0 @@
-//! vhd: known answers, differential tests, damage.

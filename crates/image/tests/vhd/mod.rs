@@ -1,0 +1,7 @@
+//! vhd: known answers, differential tests, a builder of odd images, damage.
+
+mod build;
+mod damage;
+mod known;
+mod made;
+mod parents;

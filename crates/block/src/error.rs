@@ -192,9 +192,26 @@ impl From<std::io::Error> for Error {
         let class = match e.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Class::NoSpace,
             std::io::ErrorKind::NotFound => Class::NotFound,
+            std::io::ErrorKind::ReadOnlyFilesystem => Class::ReadOnly,
+            std::io::ErrorKind::ResourceBusy => Class::Busy,
             _ => Class::Io,
         };
-        Self::new(class, e.to_string()).because(e)
+        // The host's sentence, without the number that std puts behind it.
+        let mut what = e.to_string();
+        if let Some(number) = e.raw_os_error()
+            && let Some(sentence) = what.strip_suffix(&format!(" (os error {number})"))
+        {
+            what = sentence.to_owned();
+        }
+        let error = Self::new(class, what);
+        match e.kind() {
+            std::io::ErrorKind::StorageFull => error.advise("make room there, or choose another place"),
+            std::io::ErrorKind::FileTooLarge => {
+                error.advise("the file system there cannot hold a file this large; choose another place")
+            }
+            _ => error,
+        }
+        .because(e)
     }
 }
 
@@ -239,6 +256,20 @@ mod tests {
             })
         );
         assert_eq!(e.advice(), Some("first"));
+    }
+
+    #[test]
+    fn the_hosts_errors_keep_their_class_and_lose_their_number() {
+        let e = Error::from(rustix::io::Errno::NOSPC)
+            .at("file", 512)
+            .through("a.qcow2");
+        assert_eq!(e.class(), Class::NoSpace);
+        assert_eq!(e.to_string(), "a.qcow2: file at 0x200: No space left on device");
+        assert!(e.advice().is_some());
+        assert!(std::error::Error::source(&e).is_some(), "the cause is kept");
+        assert_eq!(Error::from(rustix::io::Errno::ROFS).class(), Class::ReadOnly);
+        assert_eq!(Error::from(rustix::io::Errno::NOENT).class(), Class::NotFound);
+        assert_eq!(Error::from(rustix::io::Errno::IO).class(), Class::Io);
     }
 
     #[test]

@@ -25,8 +25,13 @@ impl FileDisk {
     /// [`Class::NotFound`], [`Class::Busy`] when somebody writes to it, [`Class::Unsupported`] for
     /// directories, pipes and sockets, [`Class::Exists`] when a file to be created is there already.
     pub fn open(path: &Path, access: Access, sharing: Sharing) -> Result<Self> {
-        let file = rustix::fs::open(path, flags(access), Mode::from_raw_mode(0o644))
-            .map_err(|e| opening(path, e.into()))?;
+        let mut how = flags(access);
+        if access == Access::Edit && is_block_device(path) {
+            // On a block device: refuse one that is mounted, or part of something that is.
+            how |= OFlags::EXCL;
+        }
+        let file =
+            rustix::fs::open(path, how, Mode::from_raw_mode(0o644)).map_err(|e| opening(path, e.into()))?;
         Self::adopt(File::from(file), path, access, sharing)
     }
 
@@ -51,6 +56,28 @@ impl FileDisk {
             len: len.into(),
             writable,
         })
+    }
+
+    /// What makes the open file the same file under another name.
+    pub(crate) fn same_as(&self, path: &Path) -> bool {
+        let there = rustix::fs::lstat(path).map(|stat| Identity {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        });
+        there.is_ok_and(|there| self.identity() == Some(there))
+    }
+
+    /// Whether `offset .. offset+len` is inside the file as it was opened or last made.
+    fn inside(&self, offset: u64, len: u64) -> Result<()> {
+        match offset.checked_add(len) {
+            Some(end) if end <= self.len() => Ok(()),
+            _ => Err(Error::new(
+                Class::OutOfBounds,
+                format!("{len} bytes to be changed, {} are there", self.len()),
+            )
+            .at("file", offset)
+            .through(self.who())),
+        }
     }
 
     fn editable(&self) -> Result<&File> {
@@ -142,6 +169,7 @@ impl BlockWrite for FileDisk {
         if len == 0 {
             return Ok(());
         }
+        self.inside(range.start, len)?;
         let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         if rustix::fs::fallocate(self.editable()?, punch, range.start, len).is_ok() {
             return Ok(());
@@ -191,8 +219,16 @@ impl HostFile for FileDisk {
         if len == 0 {
             return Ok(());
         }
-        rustix::fs::fallocate(self.editable()?, FallocateFlags::empty(), range.start, len)
-            .map_err(|e| self.failed(e.into(), "file", range.start))?;
+        rustix::fs::fallocate(self.editable()?, FallocateFlags::empty(), range.start, len).map_err(|e| {
+            match e {
+                rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS => {
+                    Error::unsupported("the file system of the target cannot set blocks aside")
+                        .through(self.who())
+                        .advise("choose another preallocation, or another place")
+                }
+                e => self.failed(e.into(), "file", range.start),
+            }
+        })?;
         self.len.fetch_max(range.end, Ordering::AcqRel);
         Ok(())
     }
@@ -201,6 +237,8 @@ impl HostFile for FileDisk {
         let Some(source) = from.file.descriptor() else {
             return Ok(0);
         };
+        // The kernel would grow the file.
+        self.inside(offset, from.len)?;
         let (mut src, mut dst, mut left) = (from.offset, offset, from.len);
         while left > 0 {
             let ask = usize::try_from(left).unwrap_or(usize::MAX >> 1);
@@ -222,6 +260,10 @@ impl HostFile for FileDisk {
     fn descriptor(&self) -> Option<&File> {
         Some(&self.file)
     }
+}
+
+fn is_block_device(path: &Path) -> bool {
+    rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice)
 }
 
 pub(crate) fn flags(access: Access) -> OFlags {
@@ -250,5 +292,5 @@ pub(crate) fn opening(path: &Path, e: std::io::Error) -> Error {
 }
 
 fn unfit(path: &Path, why: &str) -> Error {
-    Error::new(Class::Unsupported, format!("{} {why}", path.display()))
+    Error::unsupported(format!("it {why}")).through(path.display().to_string())
 }

@@ -1,5 +1,4 @@
-use crate::lock::Sharing;
-use crate::{BlockWrite, Class, Error, FileDisk, MemDisk, RawSpan, Result};
+use crate::{BlockWrite, Class, Error, MemDisk, RawSpan, Result};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
@@ -90,70 +89,6 @@ impl Host for NoHost {
     }
 }
 
-/// The gate: files beneath the directories the user allowed, and nothing else.
-///
-/// Names are resolved by the kernel beneath an allowed directory (`openat2`, `RESOLVE_BENEATH`), so that
-/// no symbolic link and no `..` leads out, whatever changes while we look.
-#[derive(Clone, Debug)]
-pub struct DirHost {
-    roots: Vec<PathBuf>,
-    sharing: Sharing,
-}
-
-impl DirHost {
-    /// Allows the directories in `roots`.
-    #[must_use]
-    pub fn new(roots: Vec<PathBuf>, sharing: Sharing) -> Self {
-        Self { roots, sharing }
-    }
-
-    /// Allows the directory that holds `image`.
-    #[must_use]
-    pub fn beside(image: &Path, sharing: Sharing) -> Self {
-        Self::new(vec![directory_of(image).to_owned()], sharing)
-    }
-
-    /// Allows one more directory.
-    pub fn allow(&mut self, root: PathBuf) {
-        self.roots.push(root);
-    }
-}
-
-impl Host for DirHost {
-    fn open(&self, referrer: &Path, name: &Path, access: Access) -> Result<Arc<dyn HostFile>> {
-        let wanted = directory_of(referrer).join(name);
-        for root in &self.roots {
-            let Some(inner) = beneath(root, &wanted) else {
-                continue;
-            };
-            let dir = rustix::fs::open(
-                root,
-                rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-                rustix::fs::Mode::empty(),
-            )
-            .map_err(|e| crate::file::opening(root, e.into()))?;
-            let found = rustix::fs::openat2(
-                dir,
-                &inner,
-                crate::file::flags(access),
-                rustix::fs::Mode::from_raw_mode(if access == Access::Create { 0o644 } else { 0 }),
-                rustix::fs::ResolveFlags::BENEATH | rustix::fs::ResolveFlags::NO_MAGICLINKS,
-            );
-            return match found {
-                Ok(fd) => Ok(Arc::new(FileDisk::adopt(
-                    File::from(fd),
-                    &wanted,
-                    access,
-                    self.sharing,
-                )?)),
-                Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP) => Err(refused(referrer, name)),
-                Err(e) => Err(crate::file::opening(&wanted, e.into())),
-            };
-        }
-        Err(refused(referrer, name))
-    }
-}
-
 /// Files in memory, for tests and for embedders that have no files.
 #[derive(Debug, Default)]
 pub struct MemHost(Mutex<BTreeMap<PathBuf, Arc<MemDisk>>>);
@@ -199,7 +134,7 @@ impl Host for MemHost {
     }
 }
 
-fn directory_of(file: &Path) -> &Path {
+pub(crate) fn directory_of(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -223,20 +158,7 @@ fn lexical(path: &Path) -> Option<PathBuf> {
     Some(out)
 }
 
-/// The part of `wanted` below `root`, if it is below it by name or by what the name stands for.
-fn beneath(root: &Path, wanted: &Path) -> Option<PathBuf> {
-    let by_name = |root: &Path, wanted: &Path| {
-        let (root, wanted) = (lexical(root)?, lexical(wanted)?);
-        wanted.strip_prefix(&root).ok().map(Path::to_owned)
-    };
-    by_name(root, wanted).or_else(|| {
-        let root = root.canonicalize().ok()?;
-        let directory = directory_of(wanted).canonicalize().ok()?;
-        by_name(&root, &directory.join(wanted.file_name()?))
-    })
-}
-
-fn refused(referrer: &Path, name: &Path) -> Error {
+pub(crate) fn refused(referrer: &Path, name: &Path) -> Error {
     Error::new(
         Class::Refused,
         format!(

@@ -1,6 +1,6 @@
 //! The locks QEMU takes on image files, so that a disk in use is noticed from both sides.
 //!
-//! Facts (QEMU `block/file-posix.c` behaviour, seen from outside with `lslocks`): open-file-description
+//! Facts (QEMU's behaviour, seen from outside in `/proc/locks`): open-file-description
 //! locks on single bytes. Byte 100+n is read-locked while permission n is held, byte 200+n while
 //! permission n is *not* shared with others. Permissions: 0 consistent read, 1 write, 2 write unchanged,
 //! 3 resize.
@@ -10,10 +10,11 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use std::fs::File;
 
-/// Whether others may write to a file while we have it open.
+/// Whether others may use a file while we have it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sharing {
-    /// Refuse files that somebody writes to, and let nobody start writing while we look. The default.
+    /// Refuse files that somebody writes to, let nobody start writing while we read, and let nobody read while we
+    /// write: what we make or edit is not whole until we are done. The default.
     #[default]
     Careful,
     /// Take no locks and look at none: what is read may change under us.
@@ -36,7 +37,11 @@ pub(crate) fn take(file: &File, writable: bool, sharing: Sharing) -> Result<()> 
     } else {
         &[CONSISTENT_READ]
     };
-    let unshared: &[i64] = &[WRITE, RESIZE];
+    let unshared: &[i64] = if writable {
+        &[CONSISTENT_READ, WRITE, RESIZE]
+    } else {
+        &[WRITE, RESIZE]
+    };
     for bit in held {
         set(file, HELD.saturating_add(*bit))?;
     }
@@ -85,5 +90,5 @@ fn busy() -> Error {
         Class::Busy,
         "another process has this image open, and one of the two would write to it",
     )
-    .advise("shut the virtual machine down first; --force-share reads a disk in use at your own risk")
+    .advise("shut down the virtual machine that uses it; --force-share reads a disk in use at your own risk")
 }

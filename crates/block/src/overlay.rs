@@ -1,31 +1,110 @@
-use crate::{BlockRead, BlockWrite, Extent, Kind, RawSpan, Result};
+use crate::{BlockRead, BlockWrite, Class, Error, Extent, Kind, RawSpan, Result};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 const PAGE: u64 = 4096;
+const PAGE_BYTES: usize = 4096;
+static ZERO_PAGE: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
 
-type Pages = BTreeMap<u64, Box<[u8]>>;
+/// What was edited, in pages. A page with bytes hides a range of zeros, and that hides the disk below.
+#[derive(Default)]
+struct Pages {
+    bytes: BTreeMap<u64, Box<[u8; PAGE_BYTES]>>,
+    /// First page to first page after: apart from each other, never split, only joined.
+    zeros: BTreeMap<u64, u64>,
+}
+
+/// One edit, as [`Overlay::edits`] shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit<'a> {
+    /// These bytes at this offset; at most a page.
+    Bytes(u64, &'a [u8]),
+    /// Zeros, any length.
+    Zeros(Range<u64>),
+}
+
+impl Pages {
+    /// The first page after the run of zeros that covers `page`, if one does.
+    fn zeros_until(&self, page: u64) -> Option<u64> {
+        let (_, end) = self.zeros.range(..=page).next_back()?;
+        (*end > page).then_some(*end)
+    }
+
+    /// The first page with bytes at or after `page`.
+    fn next_bytes(&self, page: u64) -> Option<u64> {
+        self.bytes.range(page..).next().map(|(page, _)| *page)
+    }
+
+    /// The first page at or after `page` that hides the disk below.
+    fn next_edit(&self, page: u64) -> Option<u64> {
+        if self.zeros_until(page).is_some() {
+            return Some(page);
+        }
+        let zeros = self.zeros.range(page..).next().map(|(start, _)| *start);
+        match (self.next_bytes(page), zeros) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn zero(&mut self, mut first: u64, mut last: u64) {
+        let gone: Vec<u64> = self.bytes.range(first..last).map(|(page, _)| *page).collect();
+        for page in gone {
+            self.bytes.remove(&page);
+        }
+        // Join what overlaps or touches.
+        while let Some((start, end)) = self.zeros.range(..=last).next_back()
+            && *end >= first
+        {
+            let (start, end) = (*start, *end);
+            first = first.min(start);
+            last = last.max(end);
+            self.zeros.remove(&start);
+        }
+        self.zeros.insert(first, last);
+    }
+}
 
 /// Edits kept apart from the disk they edit. Fixes and replayed journals land here; the source stays as it was.
+///
+/// Kept in memory, 4 KiB a page: right for fixes and journals, wrong for rewriting a whole guest. What it may
+/// take is bounded by [`Overlay::with_limit`].
 pub struct Overlay {
     below: Arc<dyn BlockRead>,
     pages: RwLock<Pages>,
+    limit: u64,
 }
 
 impl Overlay {
-    /// An overlay with no edits yet.
+    /// An overlay with no edits yet, and no bound but memory.
     #[must_use]
     pub fn new(below: Arc<dyn BlockRead>) -> Self {
+        Self::with_limit(below, u64::MAX)
+    }
+
+    /// The same, for at most `bytes` of edited pages in memory; runs of zeros do not count. A write beyond that
+    /// fails with [`Class::Limit`] and changes nothing.
+    #[must_use]
+    pub fn with_limit(below: Arc<dyn BlockRead>, bytes: u64) -> Self {
         Self {
             below,
             pages: RwLock::default(),
+            limit: bytes / PAGE,
         }
     }
 
     /// How many 4 KiB pages were touched.
     #[must_use]
     pub fn dirty_pages(&self) -> usize {
-        self.read().len()
+        let pages = self.read();
+        let mut count = pages.bytes.len();
+        for (first, last) in &pages.zeros {
+            let hidden = pages.bytes.range(first..last).count();
+            let zeros = usize::try_from(last.saturating_sub(*first)).unwrap_or(usize::MAX);
+            count = count.saturating_add(zeros).saturating_sub(hidden);
+        }
+        count
     }
 
     /// Shows every edited page in ascending order, clipped to the disk, until `show` fails.
@@ -33,21 +112,66 @@ impl Overlay {
     /// # Errors
     /// What `show` returns.
     pub fn each(&self, show: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
-        for (page, bytes) in self.read().iter() {
-            let at = page.saturating_mul(PAGE);
-            let room = usize::try_from(self.below.len().saturating_sub(at)).unwrap_or(usize::MAX);
-            show(at, bytes.get(..room.min(bytes.len())).unwrap_or_default())?;
+        self.edits(&mut |edit| match edit {
+            Edit::Bytes(at, bytes) => show(at, bytes),
+            Edit::Zeros(range) => {
+                let mut at = range.start;
+                while at < range.end {
+                    let n = range.end.saturating_sub(at).min(PAGE);
+                    show(at, crate::zeros(n))?;
+                    at = at.saturating_add(n);
+                }
+                Ok(())
+            }
+        })
+    }
+
+    /// Shows every edit in ascending order, clipped to the disk, until `show` fails. Edits do not overlap.
+    ///
+    /// # Errors
+    /// What `show` returns.
+    pub fn edits(&self, show: &mut dyn FnMut(Edit<'_>) -> Result<()>) -> Result<()> {
+        let pages = self.read();
+        let len = self.below.len();
+        let mut page = 0;
+        while let Some(next) = pages.next_edit(page) {
+            let at = next.saturating_mul(PAGE);
+            if let Some(bytes) = pages.bytes.get(&next) {
+                let room = usize::try_from(len.saturating_sub(at).min(PAGE)).unwrap_or(PAGE_BYTES);
+                show(Edit::Bytes(at, bytes.get(..room).unwrap_or_default()))?;
+                page = next.saturating_add(1);
+            } else {
+                let end = pages.zeros_until(next).unwrap_or(next.saturating_add(1));
+                page = pages.next_bytes(next).map_or(end, |bytes| bytes.min(end));
+                show(Edit::Zeros(at..page.saturating_mul(PAGE).min(len)))?;
+            }
         }
         Ok(())
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Pages> {
+    fn read(&self) -> RwLockReadGuard<'_, Pages> {
         self.pages.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Pages> {
+        self.pages.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What lies below a page: the bytes a partial write leaves alone.
+    fn base(&self, page: u64) -> Result<Box<[u8; PAGE_BYTES]>> {
+        let base = page.saturating_mul(PAGE);
+        let mut fresh = Box::new(ZERO_PAGE);
+        let room = self.below.len().saturating_sub(base).min(PAGE);
+        let room = usize::try_from(room).unwrap_or(PAGE_BYTES);
+        if let Some(head) = fresh.get_mut(..room) {
+            self.below.read_at(base, head)?;
+        }
+        Ok(fresh)
     }
 }
 
 /// The pages that `len` bytes at `offset` touch: page number, bytes to skip in it, range in the buffer.
-fn touched(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
+fn touched(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, Range<usize>)> {
     let mut done = 0_usize;
     std::iter::from_fn(move || {
         if done >= len {
@@ -55,8 +179,7 @@ fn touched(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::op
         }
         let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
         let skip = usize::try_from(at % PAGE).unwrap_or(0);
-        let room = usize::try_from(PAGE).unwrap_or(4096).saturating_sub(skip);
-        let n = len.saturating_sub(done).min(room);
+        let n = len.saturating_sub(done).min(PAGE_BYTES.saturating_sub(skip));
         let piece = done..done.saturating_add(n);
         done = piece.end;
         Some((at / PAGE, skip, piece))
@@ -69,49 +192,60 @@ impl BlockRead for Overlay {
     }
 
     fn fetch(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        // Below first: a page that appears in between is then seen whole. Pages never go away.
         self.below.read_at(offset, buf)?;
         let pages = self.read();
-        if pages.is_empty() {
+        if pages.bytes.is_empty() && pages.zeros.is_empty() {
             return Ok(());
         }
         for (page, skip, piece) in touched(offset, buf.len()) {
-            if let Some(edited) = pages.get(&page)
-                && let Some(dst) = buf.get_mut(piece)
-                && let Some(src) = edited.get(skip..).and_then(|s| s.get(..dst.len()))
-            {
-                dst.copy_from_slice(src);
+            let Some(dst) = buf.get_mut(piece) else {
+                continue;
+            };
+            if let Some(edited) = pages.bytes.get(&page) {
+                if let Some(src) = edited.get(skip..).and_then(|s| s.get(..dst.len())) {
+                    dst.copy_from_slice(src);
+                }
+            } else if pages.zeros_until(page).is_some() {
+                dst.fill(0);
             }
         }
         Ok(())
     }
 
     fn map(&self, offset: u64, end: u64) -> Result<Extent> {
-        let page = offset / PAGE;
         let pages = self.read();
-        if pages.contains_key(&page) {
-            let page_end = page.saturating_add(1).saturating_mul(PAGE).min(end);
-            return Ok(Extent::new(offset, page_end.saturating_sub(offset), Kind::Data));
-        }
-        let next = pages
-            .range(page..)
-            .next()
-            .map_or(end, |(p, _)| p.saturating_mul(PAGE))
-            .min(end);
-        self.below.extent_at(offset, next)
+        let first = offset / PAGE;
+        let (kind, after) = if pages.bytes.contains_key(&first) {
+            let mut after = first;
+            for (page, _) in pages.bytes.range(first..) {
+                if *page != after || after.saturating_mul(PAGE) >= end {
+                    break;
+                }
+                after = after.saturating_add(1);
+            }
+            (Kind::Data, after)
+        } else if let Some(until) = pages.zeros_until(first) {
+            (
+                Kind::Zero,
+                pages.next_bytes(first).map_or(until, |bytes| bytes.min(until)),
+            )
+        } else {
+            let next = pages.next_edit(first).unwrap_or(u64::MAX);
+            drop(pages);
+            return self.below.extent_at(offset, next.saturating_mul(PAGE).min(end));
+        };
+        let stop = after.saturating_mul(PAGE).min(end);
+        Ok(Extent::new(offset, stop.saturating_sub(offset), kind))
     }
 
     fn raw_at(&self, offset: u64, end: u64) -> Result<Option<RawSpan>> {
-        let page = offset / PAGE;
-        let pages = self.read();
-        if pages.contains_key(&page) {
+        let next = self.read().next_edit(offset / PAGE).unwrap_or(u64::MAX);
+        let end = next.saturating_mul(PAGE).min(end);
+        if end <= offset {
             return Ok(None);
         }
-        let next = pages
-            .range(page..)
-            .next()
-            .map_or(end, |(p, _)| p.saturating_mul(PAGE))
-            .min(end);
-        self.below.raw_at(offset, next)
+        self.below.raw_at(offset, end)
     }
 
     fn grain(&self) -> u32 {
@@ -121,21 +255,33 @@ impl BlockRead for Overlay {
 
 impl BlockWrite for Overlay {
     fn store(&self, offset: u64, buf: &[u8]) -> Result<()> {
-        let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
+        // What can fail happens before anything is changed. Pages read below while we hold the lock: two writers
+        // of one page must not both start from what lies there.
+        let mut pages = self.write();
+        let mut fresh = Vec::new();
         for (page, skip, piece) in touched(offset, buf.len()) {
-            let edited = match pages.entry(page) {
-                std::collections::btree_map::Entry::Occupied(slot) => slot.into_mut(),
-                std::collections::btree_map::Entry::Vacant(slot) => {
-                    let base = page.saturating_mul(PAGE);
-                    let mut fresh = vec![0_u8; 4096].into_boxed_slice();
-                    let room = usize::try_from(self.below.len().saturating_sub(base)).unwrap_or(4096);
-                    if let Some(head) = fresh.get_mut(..room.min(4096)) {
-                        self.below.read_at(base, head)?;
-                    }
-                    slot.insert(fresh)
-                }
-            };
-            if let Some(src) = buf.get(piece)
+            if pages.bytes.contains_key(&page) {
+                continue;
+            }
+            let held = pages.bytes.len().saturating_add(fresh.len());
+            if u64::try_from(held).unwrap_or(u64::MAX) >= self.limit {
+                return Err(Error::new(
+                    Class::Limit,
+                    format!("the edits need more than {} pages of memory", self.limit),
+                )
+                .at("overlay", offset));
+            }
+            let whole = skip == 0 && piece.len() == PAGE_BYTES;
+            if whole || pages.zeros_until(page).is_some() {
+                fresh.push((page, Box::new(ZERO_PAGE)));
+            } else {
+                fresh.push((page, self.base(page)?));
+            }
+        }
+        pages.bytes.extend(fresh);
+        for (page, skip, piece) in touched(offset, buf.len()) {
+            if let Some(edited) = pages.bytes.get_mut(&page)
+                && let Some(src) = buf.get(piece)
                 && let Some(dst) = edited.get_mut(skip..).and_then(|s| s.get_mut(..src.len()))
             {
                 dst.copy_from_slice(src);
@@ -145,6 +291,38 @@ impl BlockWrite for Overlay {
     }
 
     fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whole pages become a run that costs nothing; only the two ends cost memory.
+    fn store_zeros(&self, range: Range<u64>) -> Result<()> {
+        let len = self.len();
+        if range.end > len || range.start > range.end {
+            return Err(Error::new(
+                Class::OutOfBounds,
+                format!(
+                    "{:#x}..{:#x} to be zeroed, disk has {len} bytes",
+                    range.start, range.end
+                ),
+            ));
+        }
+        let first = range.start.div_ceil(PAGE);
+        // The disk's last page may be a short one.
+        let last = if range.end == len {
+            range.end.div_ceil(PAGE)
+        } else {
+            range.end / PAGE
+        };
+        if first >= last {
+            let n = range.end.saturating_sub(range.start);
+            return self.write_at(range.start, crate::zeros(n));
+        }
+        let head = first.saturating_mul(PAGE).saturating_sub(range.start);
+        self.write_at(range.start, crate::zeros(head))?;
+        let tail_at = last.saturating_mul(PAGE);
+        let tail = range.end.saturating_sub(tail_at);
+        self.write_at(tail_at.min(range.end), crate::zeros(tail))?;
+        self.write().zero(first, last);
         Ok(())
     }
 }

@@ -10,3 +10,4 @@ pub mod mutate;
 pub mod oracle;
 pub mod rng;
 pub mod sparse;
+pub mod volatile;

@@ -9,3 +9,8 @@
     clippy::unwrap_used,
     unreachable_pub
 )]
+
+mod convert;
+mod ends;
+mod look;
+mod run;

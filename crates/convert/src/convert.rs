@@ -3,9 +3,9 @@
 mod report;
 mod verify;
 
-use crate::failure::About;
-use crate::{Failure, Making, Opened, Phase, Result, Source, Watch, same};
-use h2k_block::{Access, BlockRead, Class, Error, FileDisk, Joined, Output, Part, Sharing};
+use crate::free::free;
+use crate::{Failure, Making, Opened, Phase, Result, Source, Watch, local};
+use h2k_block::{BlockRead, Class, Error, Joined, Output, Part};
 use h2k_copy::DigestKind;
 use h2k_image::Target;
 use std::path::{Path, PathBuf};
@@ -96,9 +96,9 @@ impl Convert {
 
     fn ready(&self) -> Result<Ready> {
         let target = self.making.target()?;
-        crate::local(&self.target)?;
+        local(&self.target)?;
         let source = self.source.open()?;
-        let path = self.free(&source)?;
+        let path = free(&self.target, self.replace, &[&source.info])?;
         let disk = self.sized(&source)?;
         Ok(Ready {
             source,
@@ -106,46 +106,6 @@ impl Convert {
             target,
             path,
         })
-    }
-
-    /// The path the target will have, once it is sure that nothing is lost by making it.
-    fn free(&self, source: &Opened) -> Result<PathBuf> {
-        let Ok(there) = self.target.metadata() else {
-            return Ok(self.target.clone());
-        };
-        let refuse = |class, why: String| Failure::from(Error::new(class, why)).about(&self.target);
-        if let Some(file) = same::among(&self.target, &source.info) {
-            return Err(refuse(
-                Class::Invalid,
-                format!(
-                    "{} is the source, or a file the source needs ({})",
-                    self.target.display(),
-                    file.display()
-                ),
-            )
-            .advise("give the target another name"));
-        }
-        if !there.is_file() {
-            return Err(refuse(
-                Class::Unsupported,
-                "a target is a regular file, made anew; this is something else".to_owned(),
-            )
-            .headed(format!("{} is not a regular file", self.target.display()))
-            .advise("convert to a file first, then copy that to the device"));
-        }
-        if !self.replace {
-            return Err(
-                refuse(Class::Exists, "nobody said that it may be replaced".to_owned())
-                    .advise("choose another name, or say --force to replace it"),
-            );
-        }
-        // Replacing a file that a virtual machine has open would leave it running on a file without a name.
-        FileDisk::open(&self.target, Access::Read, Sharing::Careful).about(&self.target)?;
-        // A symbolic link stays one: what it leads to is replaced.
-        self.target
-            .canonicalize()
-            .map_err(Error::from)
-            .about(&self.target)
     }
 
     /// The source's disk in the size the target will have.
@@ -157,11 +117,7 @@ impl Convert {
             None => return Ok(disk),
         };
         if new < len && !self.shrink {
-            let lost = crate::human(len.saturating_sub(new));
-            return Err(Failure::invalid(format!(
-                "the disk has {len} bytes; a size of {new} would cut off its last {lost} with everything in them"
-            ))
-            .advise("shrink partitions and filesystems first, then say --shrink"));
+            return Err(Failure::cuts_off(len, new));
         }
         let kept = Part {
             disk: Some(disk),
@@ -212,7 +168,7 @@ impl Convert {
 }
 
 /// The file of a target's own set that is called like it, with `ending` in place of its extension.
-fn beside(target: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(target: &Path, ending: &str) -> PathBuf {
     let mut name = target.file_stem().unwrap_or_default().to_owned();
     name.push(ending);
     target.with_file_name(name)

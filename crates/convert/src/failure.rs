@@ -22,6 +22,15 @@ impl Failure {
         Error::new(Class::Invalid, what).into()
     }
 
+    /// A new size would cut off content and nobody allowed it.
+    pub(crate) fn cuts_off(old: u64, new: u64) -> Self {
+        let lost = crate::human(old.saturating_sub(new));
+        Self::invalid(format!(
+            "the disk has {old} bytes; a size of {new} would cut off its last {lost} with everything in them"
+        ))
+        .advise("shrink partitions and filesystems first, then say --shrink")
+    }
+
     /// Says which file the failure is about. The first answer wins.
     #[must_use]
     pub fn about(mut self, subject: &Path) -> Self {

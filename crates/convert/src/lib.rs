@@ -8,23 +8,37 @@
 //!
 //! Non-goals: parsing flags, printing, formats, moving bytes.
 
+mod check;
 mod convert;
+mod counter;
+mod create;
 mod failure;
+mod free;
 mod image;
+mod in_place;
 mod map;
+mod measure;
 mod named;
 mod reading;
+mod recover;
+mod resize;
 mod same;
 mod size;
 mod source;
 mod target;
+mod uniform;
 mod watch;
 
+pub use check::{CheckReport, Checking, FindingReport, Repair, RepairedReport, Where};
 pub use convert::{Convert, ConvertReport, DigestReport, Plan, Resize};
+pub use create::{Create, CreatedReport};
 pub use failure::{ErrorReport, Failure, Result};
 pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
 pub use map::{MapEntry, map};
+pub use measure::{Measure, MeasureReport, Measured};
 pub use reading::{ComparedReport, Comparing, DigestedReport, Digesting};
+pub use recover::{Recover, RecoveredReport};
+pub use resize::{ResizedReport, Resizing};
 pub use size::human;
 pub use source::{Opened, Source, local, redo_log_of};
 pub use target::{Compression, Making, Preallocation};

@@ -11,6 +11,10 @@ pub(super) const FAILED: u8 = 1;
 pub(super) const DIFFERENT: u8 = 1;
 /// The command line means nothing.
 pub(super) const USAGE: u8 = 2;
+/// `check`: clusters are leaked, nothing else.
+pub(super) const LEAKS: u8 = 3;
+/// `check`: damaged.
+pub(super) const DAMAGED: u8 = 4;
 /// `compare`: nobody can say.
 pub(super) const NOT_COMPARED: u8 = 2;
 

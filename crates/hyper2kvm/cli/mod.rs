@@ -1,13 +1,19 @@
 //! The commands. One file each: what can be typed, what is meant by it, what the user is told.
 
+mod check;
 mod compare;
 mod completions;
 mod convert;
+mod create;
 mod digest;
 mod exit;
 mod info;
+mod making;
 mod man;
 mod map;
+mod measure;
+mod recover;
+mod resize;
 mod snapshot;
 mod source;
 mod value;
@@ -66,10 +72,15 @@ enum Command {
     Convert(convert::Args),
     Info(info::Args),
     Map(map::Args),
+    Check(check::Args),
     Compare(compare::Args),
     Digest(digest::Args),
+    Create(create::Args),
+    Resize(resize::Args),
     #[command(subcommand)]
     Snapshot(snapshot::Command),
+    Measure(measure::Args),
+    Recover(recover::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -115,8 +126,13 @@ impl Command {
             Self::Convert(args) => args.run(context),
             Self::Info(args) => args.run(context),
             Self::Map(args) => args.run(context),
+            Self::Check(args) => args.run(context),
             Self::Compare(args) => args.run(context),
             Self::Digest(args) => args.run(context),
+            Self::Create(args) => args.run(context),
+            Self::Resize(args) => args.run(context),
+            Self::Measure(args) => args.run(context),
+            Self::Recover(args) => args.run(context),
             Self::Snapshot(command) => command.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),

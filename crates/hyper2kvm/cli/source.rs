@@ -25,7 +25,7 @@ pub(super) struct AccessArgs {
     ///
     /// It is never guessed: the guest can write anything into a raw parent.
     #[arg(long, value_name = "FORMAT", value_parser = value::format())]
-    pub(super) parent_format: Option<Format>,
+    pub(super) backing_format: Option<Format>,
     /// Also open parents and extents in this directory; may be repeated
     ///
     /// Files that an image names (its parent, its extents) are opened only in the image's own directory and below,
@@ -52,7 +52,7 @@ impl AccessArgs {
     /// The image at `path`, its format yet to be found out.
     pub(super) fn source(&self, path: PathBuf) -> Source {
         Source {
-            parent_format: self.parent_format,
+            parent_format: self.backing_format,
             allow: self.allow_dir.clone(),
             sharing: if self.force_share {
                 Sharing::Force

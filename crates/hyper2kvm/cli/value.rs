@@ -1,7 +1,7 @@
 //! Values on the command line: sizes, formats.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use h2k_convert::Format;
+use h2k_convert::{Format, Resize};
 
 /// Accepts the names of formats, and qemu-img's `vpc`.
 pub(super) fn format() -> impl TypedValueParser<Value = Format> {
@@ -59,6 +59,14 @@ pub(super) fn some_bytes(text: &str) -> Result<u64, String> {
     match bytes(text)? {
         0 => Err("has to be more than nothing".to_owned()),
         n => Ok(n),
+    }
+}
+
+/// A new size: `20G`, or `+5G` for so much more.
+pub(super) fn resize(text: &str) -> Result<Resize, String> {
+    match text.strip_prefix('+') {
+        Some(more) => bytes(more).map(Resize::By),
+        None => bytes(text).map(Resize::To),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The chores of this repository, in Rust: no shell scripts to keep portable.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod check;
 mod fuzz;
 mod run;
@@ -14,6 +15,9 @@ usage: cargo xtask COMMAND
   setup            install the independent tools the tests compare against (Debian packages)
   test             everything a change has to pass: setup, style, lints, tests, the build without C, docs, fuzz targets
   ready            the quick check before a commit: style, lints, tests, docs
+  bench [--quick] [--pairs N] [--row NAME] [--ours-only]
+                   measure conversions against qemu-img and write docs/performance.md (needs 8 GiB of memory;
+                   --quick: little data, one pair, the table only)
   deny             licences, bans, duplicates and advisories of every dependency (installs cargo-deny)
   fuzz check       do the fuzz targets compile?
   fuzz seed        fill the fuzz corpora from fixtures
@@ -28,6 +32,8 @@ fn main() -> ExitCode {
         ["setup"] => tools::setup(),
         ["test"] => check::test(),
         ["ready"] => check::ready(),
+        ["bench", flags @ ..] => bench::bench(flags),
+        ["bench-child", words @ ..] => bench::shim(words),
         ["deny"] => check::deny(),
         ["fuzz", "check"] => fuzz::check(),
         ["fuzz", "seed"] => fuzz::seed(),

@@ -1,0 +1,78 @@
+use super::value;
+use clap::Args;
+use h2k_convert::{Compression, Failure, Format, Making, Preallocation};
+use std::path::Path;
+
+/// How a target is made.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Target")]
+pub(super) struct MakingArgs {
+    /// Format of the target; its extension says when not given
+    #[arg(long, value_name = "FORMAT", value_parser = value::format())]
+    pub(super) to: Option<Format>,
+    /// Compress: zlib[=1..9] or zstd[=1..19]
+    #[arg(long, value_name = "CODEC[=LEVEL]", value_parser = compression)]
+    compress: Option<Compression>,
+    /// Unit of allocation (cluster, grain or block size)
+    #[arg(long, alias = "block-size", value_name = "SIZE", value_parser = value::some_bytes)]
+    cluster_size: Option<u64>,
+    /// What to set aside in advance
+    #[arg(long, value_name = "MODE", default_value = "off", hide_default_value = true)]
+    preallocation: Mode,
+}
+
+/// What to set aside in advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    /// Nothing: the target grows with its content
+    Off,
+    /// The tables
+    Metadata,
+    /// All space, unwritten
+    Falloc,
+    /// All space, written with zeros
+    Full,
+}
+
+impl MakingArgs {
+    /// What is meant for a target called `target`.
+    pub(super) fn making(&self, target: &Path) -> Result<Making, Failure> {
+        let format = self.to.or_else(|| extension(target)).ok_or_else(|| {
+            Failure::invalid(format!(
+                "the name {} does not say which format is wanted",
+                target.display()
+            ))
+            .advise("say it with --to qcow2, or use an extension such as .qcow2")
+        })?;
+        Ok(Making {
+            compression: self.compress,
+            cluster_size: self.cluster_size,
+            preallocation: match self.preallocation {
+                Mode::Off => Preallocation::Off,
+                Mode::Metadata => Preallocation::Metadata,
+                Mode::Falloc => Preallocation::Falloc,
+                Mode::Full => Preallocation::Full,
+            },
+            ..Making::new(format)
+        })
+    }
+}
+
+/// The format a file name's extension stands for.
+fn extension(target: &Path) -> Option<Format> {
+    Format::from_name(target.extension()?.to_str()?)
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    let (codec, level) = text.split_once('=').map_or((text, None), |(c, l)| (c, Some(l)));
+    let level = |highest: u8| match level.map(str::parse::<u8>) {
+        None => Ok(None),
+        Some(Ok(n)) if (1..=highest).contains(&n) => Ok(Some(n)),
+        Some(_) => Err(format!("the level of {codec} is a number from 1 to {highest}")),
+    };
+    match codec {
+        "zlib" => Ok(Compression::Zlib(level(9)?)),
+        "zstd" => Ok(Compression::Zstd(level(19)?)),
+        _ => Err("the codecs are zlib and zstd".to_owned()),
+    }
+}

@@ -1,0 +1,160 @@
+use crate::run::{raw_disk, run};
+use h2k_testkit::oracle;
+use serde_json::Value;
+
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn info_says_format_and_sizes_to_people_and_programs() {
+    let dir = scratch();
+    raw_disk(&dir.path().join("a.raw"), 64 << 20, 300_000, 1);
+    let ran = run(dir.path(), &["info", "a.raw"]).good();
+    assert!(ran.out.starts_with("a.raw\n  format        raw\n"), "{ran:?}");
+    assert!(ran.out.contains("64 MiB (67,108,864 bytes)"), "{ran:?}");
+    assert!(!ran.out.contains('\x1b'), "colours in a pipe: {ran:?}");
+    let json = run(dir.path(), &["info", "--json", "a.raw"]).good().json();
+    assert_eq!(json["format"], "raw");
+    assert_eq!(json["virtual-size"], 64 << 20);
+    assert_eq!(json["files"][0]["length"], 64 << 20);
+    assert_eq!(json["parent"], Value::Null);
+}
+
+#[test]
+fn colours_come_when_they_are_asked_for() {
+    let dir = scratch();
+    raw_disk(&dir.path().join("a.raw"), 1 << 20, 1000, 1);
+    let ran = run(dir.path(), &["info", "--color", "always", "a.raw"]).good();
+    assert!(ran.out.contains("\x1b[1ma.raw\x1b[0m"), "{ran:?}");
+}
+
+/// Start, length and "is data" of every run, with neighbours of one kind joined.
+fn runs(extents: &[Value]) -> Vec<(u64, u64, bool)> {
+    let mut all: Vec<(u64, u64, bool)> = Vec::new();
+    for e in extents {
+        let next = (
+            e["start"].as_u64().unwrap(),
+            e["length"].as_u64().unwrap(),
+            e["data"].as_bool().unwrap(),
+        );
+        match all.last_mut() {
+            Some(last) if last.2 == next.2 => last.1 += next.1,
+            _ => all.push(next),
+        }
+    }
+    all
+}
+
+#[test]
+fn the_map_is_the_one_qemu_img_sees() {
+    let dir = scratch();
+    raw_disk(&dir.path().join("a.raw"), 64 << 20, 300_000, 1);
+    let ours = run(dir.path(), &["map", "--json", "a.raw"]).good().json();
+    let path = dir.path().join("a.raw");
+    let args = ["map", "-f", "raw", "--output=json", path.to_str().unwrap()];
+    let theirs: Value = serde_json::from_str(&oracle::ok("qemu-img", &args)).unwrap();
+    assert_eq!(
+        runs(ours["extents"].as_array().unwrap()),
+        runs(theirs.as_array().unwrap())
+    );
+    assert_eq!(ours["virtual-size"], 64 << 20);
+}
+
+#[test]
+fn a_part_of_the_map_is_a_part_of_the_map() {
+    let dir = scratch();
+    raw_disk(&dir.path().join("a.raw"), 64 << 20, 300_000, 1);
+    let json = run(
+        dir.path(),
+        &["map", "--json", "--start", "4M", "--length", "1M", "a.raw"],
+    )
+    .good()
+    .json();
+    assert_eq!(
+        runs(json["extents"].as_array().unwrap()),
+        [(4 << 20, 1 << 20, false)]
+    );
+    let table = run(dir.path(), &["map", "--start", "4M", "--length", "1M", "a.raw"])
+        .good()
+        .out;
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(
+        lines[1].contains("0x400000") && lines[1].contains("hole"),
+        "{table}"
+    );
+}
+
+#[test]
+fn digests_are_those_of_the_raw_disk() {
+    let dir = scratch();
+    raw_disk(&dir.path().join("a.raw"), 64 << 20, 300_000, 1);
+    let said = oracle::ok("sha256sum", &[dir.path().join("a.raw")]);
+    let ran = run(dir.path(), &["digest", "--kind", "sha256", "a.raw"]).good();
+    assert_eq!(
+        ran.out,
+        said.replace(dir.path().join("a.raw").to_str().unwrap(), "a.raw")
+    );
+    let json = run(dir.path(), &["digest", "--kind", "sparse", "--json", "a.raw"])
+        .good()
+        .json();
+    assert_eq!(json["digest"]["kind"], "sparse");
+    assert_eq!(json["digest"]["value"].as_str().map(str::len), Some(64));
+}
+
+#[test]
+fn compare_tells_equal_different_and_could_not_apart() {
+    let dir = scratch();
+    raw_disk(&dir.path().join("a.raw"), 4 << 20, 300_000, 1);
+    std::fs::copy(dir.path().join("a.raw"), dir.path().join("b.raw")).unwrap();
+    let ran = run(dir.path(), &["compare", "a.raw", "b.raw"]).good();
+    assert_eq!(ran.out, "equal\n");
+
+    // Longer by zeros: equal, unless strict.
+    std::fs::File::options()
+        .write(true)
+        .open(dir.path().join("b.raw"))
+        .unwrap()
+        .set_len(5 << 20)
+        .unwrap();
+    run(dir.path(), &["compare", "a.raw", "b.raw"]).good();
+    assert_eq!(
+        run(dir.path(), &["compare", "--strict", "a.raw", "b.raw"]).code,
+        1
+    );
+
+    use std::os::unix::fs::FileExt;
+    let b = std::fs::File::options()
+        .write(true)
+        .open(dir.path().join("b.raw"))
+        .unwrap();
+    b.write_all_at(b"x", 1_234_567).unwrap();
+    let ran = run(dir.path(), &["compare", "a.raw", "b.raw"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (1, "different at byte 1,234,567 (0x12d687)\n")
+    );
+    let json = run(dir.path(), &["compare", "--json", "a.raw", "b.raw"]).json();
+    assert_eq!(
+        (json["equal"].as_bool(), json["first-difference"].as_u64()),
+        (Some(false), Some(1_234_567))
+    );
+
+    let ran = run(dir.path(), &["compare", "a.raw", "none.raw"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.starts_with("error: none.raw does not exist\n"), "{ran:?}");
+}
+
+#[test]
+fn failures_are_json_where_json_was_asked_for() {
+    let dir = scratch();
+    let ran = run(dir.path(), &["info", "--json", "none.raw"]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    let json = ran.json();
+    assert_eq!(json["error"]["class"], "not-found");
+    assert_eq!(json["error"]["subject"], "none.raw");
+    let ran = run(dir.path(), &["info", "--json", "--no-such-flag", "none.raw"]);
+    assert_eq!((ran.code, ran.err.as_str()), (2, ""));
+    assert_eq!(ran.json()["error"]["class"], "invalid");
+}

@@ -1,0 +1,98 @@
+//! Runs the binary.
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// What a run ended with.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// Its standard output as the one JSON document it has to be.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("not one JSON document ({e}): {self:?}"))
+    }
+
+    /// The same run, once it is sure that it succeeded.
+    pub fn good(self) -> Self {
+        assert_eq!(self.code, 0, "{self:?}");
+        self
+    }
+}
+
+fn command<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hyper2kvm"));
+    command
+        .args(args)
+        .current_dir(dir)
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs `hyper2kvm` in `dir` to its end.
+pub fn run<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Ran {
+    ended(command(dir, args).output().unwrap())
+}
+
+/// Runs `hyper2kvm` in `dir` where no file may grow beyond `bytes`.
+pub fn limited(dir: &Path, bytes: u64, args: &[&str]) -> Ran {
+    let line = format!("ulimit -f {}; exec \"$@\"", bytes / 1024);
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", &line, "bash", env!("CARGO_BIN_EXE_hyper2kvm")])
+        .args(args)
+        .current_dir(dir);
+    ended(command.output().unwrap())
+}
+
+fn ended(out: std::process::Output) -> Ran {
+    use std::os::unix::process::ExitStatusExt;
+    Ran {
+        code: out
+            .status
+            .code()
+            .unwrap_or_else(|| -out.status.signal().unwrap_or(0)),
+        out: String::from_utf8(out.stdout).unwrap(),
+        err: String::from_utf8(out.stderr).unwrap(),
+    }
+}
+
+/// Starts `hyper2kvm` in `dir` and does not wait.
+pub fn start<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Child {
+    command(dir, args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The names in `dir`, sorted.
+pub fn names(dir: &Path) -> Vec<String> {
+    let mut all: Vec<String> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    all.sort();
+    all
+}
+
+/// A raw disk of `len` bytes with `data` bytes of noise (from `seed`) in the middle and a little at both ends.
+pub fn raw_disk(path: &Path, len: u64, data: usize, seed: u64) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::create(path).unwrap();
+    file.set_len(len).unwrap();
+    let mut rng = h2k_testkit::rng::Rng::new(seed);
+    let noise: Vec<u8> = (0..data).map(|_| rng.below(256) as u8).collect();
+    file.write_all_at(&noise, (len / 2).saturating_sub(data as u64 / 2))
+        .unwrap();
+    file.write_all_at(b"first", 0).unwrap();
+    file.write_all_at(b"last", len - 4).unwrap();
+}

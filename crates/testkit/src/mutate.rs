@@ -1,6 +1,9 @@
 //! Seeded damage: the same function serves the mutation tests and the fuzz targets.
 
 use crate::rng::Rng;
+use h2k_block::{BlockRead, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const NASTY: [u64; 14] = [
     0,
@@ -59,5 +62,64 @@ pub fn damage(rng: &mut Rng, bytes: &mut [u8], range: std::ops::Range<usize>) {
                 bytes.copy_within(from..from + n, at);
             }
         }
+    }
+}
+
+/// A disk that shares its bytes with others and differs in a few sectors: damage without a copy.
+#[derive(Clone, Debug)]
+pub struct Patched {
+    base: Arc<Vec<u8>>,
+    sectors: BTreeMap<usize, [u8; 512]>,
+}
+
+impl Patched {
+    /// Damages one to three of the sectors of `base` that `live` names by their first byte.
+    #[must_use]
+    pub fn new(rng: &mut Rng, base: &Arc<Vec<u8>>, live: &[usize]) -> Self {
+        let mut sectors = BTreeMap::new();
+        for _ in 0..=rng.below(2) {
+            let at = live[rng.below(live.len() as u64) as usize];
+            let mut sector = [0; 512];
+            let room = (base.len() - at).min(512);
+            sector[..room].copy_from_slice(&base[at..at + room]);
+            damage(rng, &mut sector[..room], 0..room);
+            sectors.insert(at / 512, sector);
+        }
+        Self {
+            base: base.clone(),
+            sectors,
+        }
+    }
+
+    /// The first bytes of the sectors of `base` that hold anything: where damage can be noticed.
+    #[must_use]
+    pub fn live(base: &[u8]) -> Vec<usize> {
+        let full = |c: &[u8]| !h2k_block::is_zero(c);
+        base.chunks(512)
+            .enumerate()
+            .filter(|(_, c)| full(c))
+            .map(|(i, _)| i * 512)
+            .collect()
+    }
+}
+
+impl BlockRead for Patched {
+    fn len(&self) -> u64 {
+        self.base.len() as u64
+    }
+
+    fn fetch(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let from = offset as usize;
+        let end = from + buf.len();
+        buf.copy_from_slice(&self.base[from..end]);
+        for (number, sector) in self.sectors.range(from / 512..end.div_ceil(512)) {
+            let at = number * 512;
+            for (i, byte) in sector.iter().enumerate() {
+                if (from..end).contains(&(at + i)) {
+                    buf[at + i - from] = *byte;
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 30] = [
+const TOOLS: [(&str, &str); 33] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -16,6 +16,9 @@ const TOOLS: [(&str, &str); 30] = [
     ("mkfs.xfs", "xfsprogs"),
     ("xfs_repair", "xfsprogs"),
     ("xfs_db", "xfsprogs"),
+    ("xfs_io", "xfsprogs"),
+    ("setfattr", "attr"),
+    ("setfacl", "acl"),
     ("mkfs.btrfs", "btrfs-progs"),
     ("btrfs", "btrfs-progs"),
     ("mkntfs", "ntfs-3g"),

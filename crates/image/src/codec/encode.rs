@@ -6,6 +6,10 @@ use h2k_block::{Class, Error, Result};
 /// The window a deflated cluster stays within, as a power of two: 4 KiB.
 const DEFLATE_WINDOW_BITS: u8 = 12;
 
+/// Level 1 of zlib-rs 0.6.8 has a way of its own (`deflate_quick`) that panics on some input ("buf.len() must fit in
+/// remaining()"); it never runs here.
+const SAFE_LEVEL: u32 = 2;
+
 /// Encodes whole clusters; keeps codec states between calls, so that a call allocates nothing.
 /// The bytes depend on the input, the level and the features alone.
 pub(crate) struct Encoder {
@@ -88,7 +92,7 @@ impl Encoder {
     fn codec(&self) -> Codec {
         match self.coding {
             Coding::Deflate => Codec::Stream(Compress::new_with_window_bits(
-                Compression::new(self.level),
+                Compression::new(self.level.max(SAFE_LEVEL)),
                 false,
                 DEFLATE_WINDOW_BITS,
             )),
@@ -105,7 +109,9 @@ impl Encoder {
                 Codec::Zstd(zstd::bulk::Compressor::new(level).unwrap_or_default())
             }
             #[cfg(not(feature = "fast"))]
-            Coding::Zlib | Coding::Zstd => Codec::Stream(Compress::new(Compression::new(self.level), true)),
+            Coding::Zlib | Coding::Zstd => {
+                Codec::Stream(Compress::new(Compression::new(self.level.max(SAFE_LEVEL)), true))
+            }
         }
     }
 }

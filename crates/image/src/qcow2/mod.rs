@@ -18,6 +18,7 @@
 //!
 //! * `layout` has the bytes, `header` and `entry` turn them into values, `geometry` does the arithmetic
 //! * `open`, `tables`, `disk` read; `snapshot` and `bitmap` list
+//! * `options`, `place`, `sink` make a new image: the placer chooses places in order, the sink moves bytes
 //! * `check` counts references, `repair` and `resize` make an `edit` of an existing image
 
 #[allow(dead_code, reason = "used by the check")]
@@ -27,15 +28,17 @@ mod check;
 mod disk;
 mod edit;
 mod entry;
-#[allow(dead_code, reason = "used by the sink")]
 mod geometry;
 #[allow(dead_code, reason = "used by the sink and the check")]
 mod header;
 #[allow(dead_code, reason = "used by the sink and the check")]
 mod layout;
 mod open;
+mod options;
+mod place;
 mod repair;
 mod resize;
+mod sink;
 #[allow(dead_code, reason = "used by the check")]
 mod snapshot;
 mod tables;
@@ -43,17 +46,7 @@ mod tables;
 pub use check::check;
 pub use edit::Edit;
 pub(crate) use open::{open, probe};
+pub use options::{Backing, Compression, Options, Preallocation};
 pub use repair::{Repair, Repaired, repair};
 pub use resize::{Shrink, resize};
-
-use h2k_block::{Error, HostFile, Result, Sink};
-use std::sync::Arc;
-
-/// How the container is made.
-#[derive(Clone, Debug, Default)]
-pub struct Options {}
-
-/// Starts a container for `len` bytes in `file`.
-pub(crate) fn create(_file: Arc<dyn HostFile>, _options: &Options, _len: u64) -> Result<Box<dyn Sink>> {
-    Err(Error::unsupported("qcow2 is not written yet"))
-}
+pub(crate) use sink::create;

@@ -1,7 +1,9 @@
 //! What the tests of this folder share: scratch images made by qemu-img, and ways to look at them.
 
-use h2k_block::{Access, BlockRead, DirHost, FileDisk, HostFile, Kind, Sharing, extents, is_zero};
-use h2k_image::{Image, OpenOptions, open};
+use h2k_block::{
+    Access, Batch, BlockRead, Body, DirHost, FileDisk, HostFile, Kind, Piece, Sharing, Sink, extents, is_zero,
+};
+use h2k_image::{Image, OpenOptions, Target, create, open, qcow2};
 use h2k_testkit::{oracle, rng::Rng};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,4 +160,88 @@ pub fn map_tells_the_truth(disk: &dyn BlockRead, model: &[u8]) {
 
 pub fn differs(a: &[u8], b: &[u8]) -> Option<usize> {
     a.iter().zip(b).position(|(a, b)| a != b)
+}
+
+/// What a model says of a grain that holds only zeros.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Empty {
+    Hole,
+    Zero,
+    /// Now this, now that, and sometimes plain bytes that happen to be zero.
+    Mixed,
+}
+
+/// Fills `sink` with `model` as the copier does: batches of a few grains, encoded and stored in an order that
+/// `seed` shuffles, placed in ascending order.
+pub fn pour(sink: Box<dyn Sink>, model: &[u8], empty: Empty, seed: u64) {
+    let grain = sink.grain() as usize;
+    assert_eq!(sink.len(), model.len() as u64);
+    let mut rng = Rng::new(seed);
+    let mut choice = Rng::new(99);
+    let mut batches = Vec::new();
+    let mut start = 0;
+    while start < model.len() {
+        let len = (grain * 5).min(model.len() - start);
+        let mut batch = Batch {
+            start: start as u64,
+            len: len as u64,
+            guest: model[start..start + len].to_vec(),
+            ..Batch::default()
+        };
+        for at in (start..start + len).step_by(grain) {
+            let n = grain.min(start + len - at);
+            let body = match empty {
+                _ if !is_zero(&model[at..at + n]) => Body::Plain,
+                Empty::Hole => Body::Hole,
+                Empty::Zero => Body::Zero,
+                Empty::Mixed => [Body::Hole, Body::Zero, Body::Plain][choice.below(3) as usize],
+            };
+            // Neighbours that are empty in the same way are one piece.
+            if let Some(last) = batch.pieces.last_mut()
+                && last.body == body
+                && body != Body::Plain
+            {
+                last.len += n as u64;
+                continue;
+            }
+            batch.pieces.push(Piece {
+                start: at as u64,
+                len: n as u64,
+                body,
+                host: 0,
+            });
+        }
+        batches.push(batch);
+        start += len;
+    }
+    let mut order: Vec<usize> = (0..batches.len()).collect();
+    shuffle(&mut rng, &mut order);
+    for i in &order {
+        sink.encode(&mut batches[*i]).unwrap();
+    }
+    for batch in &mut batches {
+        sink.place(batch).unwrap();
+    }
+    shuffle(&mut rng, &mut order);
+    for i in &order {
+        sink.store(&batches[*i]).unwrap();
+    }
+    sink.finish().unwrap();
+}
+
+fn shuffle(rng: &mut Rng, order: &mut [usize]) {
+    for i in (1..order.len()).rev() {
+        order.swap(i, rng.below(i as u64 + 1) as usize);
+    }
+}
+
+/// Starts an image at `path`.
+pub fn started(path: &Path, options: &qcow2::Options, len: u64) -> h2k_block::Result<Box<dyn Sink>> {
+    let file = Arc::new(FileDisk::open(path, Access::Create, Sharing::Careful)?);
+    create(
+        file,
+        &mut |_| panic!("qcow2 is one file"),
+        &Target::Qcow2(options.clone()),
+        len,
+    )
 }

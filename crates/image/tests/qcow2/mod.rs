@@ -3,3 +3,4 @@
 mod bench;
 mod corpus;
 mod reader;
+mod sink;

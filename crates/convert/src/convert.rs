@@ -1,5 +1,6 @@
 //! Converting: open, refuse what must not be, copy, verify, give the result its name.
 
+mod backing;
 mod report;
 mod verify;
 
@@ -7,7 +8,7 @@ use crate::free::free;
 use crate::{Failure, Making, Opened, Phase, Result, Source, Watch, local};
 use h2k_block::{BlockRead, Class, Error, Joined, Output, Part};
 use h2k_copy::DigestKind;
-use h2k_image::Target;
+use h2k_image::{Format, Target};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +39,21 @@ impl Resize {
     }
 }
 
+/// Whether a target holds everything itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Chain {
+    /// It does: the source's parents are copied into it.
+    #[default]
+    Flatten,
+    /// It holds what the source itself holds, and refers to the source's parent for the rest.
+    Keep {
+        /// The parent's name as recorded in the target; `None` records where the source found it.
+        name: Option<String>,
+        /// The format of what `name` means; `None` is the format of the source's parent.
+        format: Option<Format>,
+    },
+}
+
 /// A conversion: what is meant, every choice made.
 #[derive(Clone, Debug)]
 pub struct Convert {
@@ -47,6 +63,8 @@ pub struct Convert {
     pub target: PathBuf,
     /// How it is made.
     pub making: Making,
+    /// Whether the target holds everything itself.
+    pub chain: Chain,
     /// A new size for the guest's disk.
     pub resize: Option<Resize>,
     /// Whether the new size may cut off content.
@@ -68,6 +86,9 @@ struct Ready {
     source: Opened,
     disk: Arc<dyn BlockRead>,
     target: Target,
+    /// The same without compression, to find out how much room it needs at most.
+    measured: Target,
+    backing: Option<String>,
     path: PathBuf,
 }
 
@@ -77,7 +98,7 @@ impl Convert {
     /// # Errors
     /// As [`run`](Self::run), for everything that goes wrong before the first byte is written.
     pub fn plan(&self, stop: &AtomicBool) -> Result<Plan> {
-        let ready = self.ready()?;
+        let ready = self.ready(stop)?;
         Plan::of(self, &ready, stop).map_err(|e| self.failed(e, Some(&ready)))
     }
 
@@ -86,7 +107,7 @@ impl Convert {
     /// # Errors
     /// What the source, the target and the host say; [`Class::Cancelled`] when `stop` was set.
     pub fn run(&self, stop: &AtomicBool, watch: &dyn Watch) -> Result<ConvertReport> {
-        let ready = self.ready()?;
+        let ready = self.ready(stop)?;
         self.make(&ready, stop, watch).map_err(|e| {
             self.failed(e, Some(&ready))
                 .leaving("the source was not modified")
@@ -94,23 +115,40 @@ impl Convert {
         })
     }
 
-    fn ready(&self) -> Result<Ready> {
-        let target = self.making.target()?;
+    fn ready(&self, stop: &AtomicBool) -> Result<Ready> {
         local(&self.target)?;
         let source = self.source.open()?;
-        let path = free(&self.target, self.replace, &[&source.info])?;
-        let disk = self.sized(&source)?;
+        let kept = match &self.chain {
+            Chain::Flatten => None,
+            Chain::Keep { name, format } => {
+                Some(backing::keep(self, &source, name.as_deref(), *format, stop)?)
+            }
+        };
+        let mut needed = vec![&source.info];
+        needed.extend(kept.iter().flat_map(|kept| &kept.parent));
+        let path = free(&self.target, self.replace, &needed)?;
+        let (disk, making) = match kept {
+            None => (source.disk(), self.making.clone()),
+            Some(kept) => {
+                let making = Making {
+                    backing: Some(kept.reference),
+                    ..self.making.clone()
+                };
+                (kept.delta, making)
+            }
+        };
         Ok(Ready {
+            disk: self.sized(disk)?,
+            target: making.target()?,
+            measured: making.uncompressed().target()?,
+            backing: making.backing.map(|b| b.name),
             source,
-            disk,
-            target,
             path,
         })
     }
 
-    /// The source's disk in the size the target will have.
-    fn sized(&self, source: &Opened) -> Result<Arc<dyn BlockRead>> {
-        let disk = source.disk();
+    /// `disk` in the size the target will have.
+    fn sized(&self, disk: Arc<dyn BlockRead>) -> Result<Arc<dyn BlockRead>> {
         let len = disk.len();
         let new = match self.resize {
             Some(resize) => resize.apply(len)?,
@@ -147,7 +185,7 @@ impl Convert {
         if self.verify {
             watch.phase(Phase::Verify);
             let wanted = copied.digest.as_ref();
-            verify::verify(&output, &file, &ready.target, wanted, &options, stop, watch)?;
+            verify::verify(&output, &*file, ready, wanted, &options, stop, watch)?;
         }
         if stop.load(Ordering::Acquire) {
             return Err(Error::new(

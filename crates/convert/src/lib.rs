@@ -12,6 +12,7 @@ mod check;
 mod convert;
 mod counter;
 mod create;
+mod delta;
 mod failure;
 mod free;
 mod image;
@@ -30,7 +31,7 @@ mod uniform;
 mod watch;
 
 pub use check::{CheckReport, Checking, FindingReport, Repair, RepairedReport, Where};
-pub use convert::{Convert, ConvertReport, DigestReport, Plan, Resize};
+pub use convert::{Chain, Convert, ConvertReport, DigestReport, Plan, Resize};
 pub use create::{Create, CreatedReport};
 pub use failure::{ErrorReport, Failure, Result};
 pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
@@ -41,7 +42,7 @@ pub use recover::{Recover, RecoveredReport};
 pub use resize::{ResizedReport, Resizing};
 pub use size::human;
 pub use source::{Opened, Source, local, redo_log_of};
-pub use target::{Compression, Making, Preallocation};
+pub use target::{Compression, Making, Preallocation, Reference};
 pub use watch::{Phase, Unwatched, Watch};
 
 pub use h2k_block::{Class, Sharing};

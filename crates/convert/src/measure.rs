@@ -51,12 +51,7 @@ impl Measure {
     /// # Errors
     /// What the source says; [`Class::Unsupported`] when the format cannot hold a disk of this size.
     pub fn run(&self, stop: &AtomicBool) -> Result<MeasureReport> {
-        // What compression saves is known only afterwards: the answer is what would be needed without.
-        let target = Making {
-            compression: None,
-            ..self.making.clone()
-        }
-        .target()?;
+        let target = self.making.uncompressed().target()?;
         match &self.what {
             Measured::Empty(size) => Ok(measure(&Uniform::empty(*size), &target, stop)?),
             Measured::Image(source) => {
@@ -81,6 +76,11 @@ pub(crate) fn measure(
         length: found.length,
         fully_allocated: full(disk.len(), target, stop)?,
     })
+}
+
+/// Bytes of host space a target made from `disk` will need at most.
+pub(crate) fn required(disk: &dyn BlockRead, target: &Target, stop: &AtomicBool) -> h2k_block::Result<u64> {
+    Ok(try_on(disk, target, stop)?.required)
 }
 
 /// Grains up to which a full disk is tried out; beyond, what it needs grows in proportion.

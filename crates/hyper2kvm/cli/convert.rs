@@ -3,7 +3,7 @@ use super::making::MakingArgs;
 use super::source::SourceArgs;
 use super::{Context, Outcome, exit, value};
 use crate::term::{Fields, Progress, Screen, size};
-use h2k_convert::{Convert, ConvertReport, Failure, Plan, Resize, human};
+use h2k_convert::{Chain, Convert, ConvertReport, Failure, Format, Plan, Resize, human};
 use std::path::PathBuf;
 
 /// Convert a disk image to another format
@@ -30,6 +30,26 @@ pub(super) struct Args {
     opening: SourceArgs,
     #[command(flatten)]
     making: MakingArgs,
+    /// Copy the source's parents into the target (the default)
+    #[arg(long, conflicts_with = "backing", help_heading = "Target")]
+    flatten: bool,
+    /// Let the target refer to the source's parent instead of holding its content (qcow2)
+    ///
+    /// NAME is recorded as it is and has to lead, from the target's directory, to an image that holds what the source's
+    /// parent holds: usually that parent, converted before. Its size is compared, with --verify its content too.
+    /// Without NAME the source's own parent is recorded.
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        require_equals = true,
+        conflicts_with = "digest",
+        help_heading = "Target"
+    )]
+    backing: Option<Option<String>>,
+    /// Format of --backing=NAME, where it is not the format of the source's parent
+    #[arg(long, value_name = "FORMAT", value_parser = value::format(), requires = "backing", help_heading = "Target")]
+    backing_to: Option<Format>,
     /// Make the disk this large, or with + so much larger; new space reads as zero
     #[arg(long, value_name = "[+]SIZE", value_parser = value::resize, help_heading = "Target")]
     resize: Option<Resize>,
@@ -95,6 +115,14 @@ impl Args {
             making: self.making.making(&self.target)?,
             source: self.opening.source(self.source, self.snapshot),
             target: self.target,
+            // --flatten only says aloud what is meant anyway.
+            chain: match self.backing {
+                None => Chain::Flatten,
+                Some(name) => Chain::Keep {
+                    name,
+                    format: self.backing_to,
+                },
+            },
             resize: self.resize,
             shrink: self.shrink,
             workers: self.workers,
@@ -117,7 +145,7 @@ fn plan_text(plan: &Plan, screen: &Screen) -> String {
         .collect();
     fields.add("read", chain.join("\non top of "));
     fields.add("to read", size(plan.bytes_to_read));
-    fields.add("known zero", size(plan.bytes_to_skip));
+    fields.add("to leave out", size(plan.bytes_to_skip));
     fields.add(
         "write",
         format!(
@@ -127,6 +155,10 @@ fn plan_text(plan: &Plan, screen: &Screen) -> String {
             human(plan.virtual_size)
         ),
     );
+    if let Some(backing) = &plan.target_backing {
+        fields.add("on top of", backing);
+    }
+    fields.add("takes", format!("at most {}", size(plan.required)));
     if plan.replaces {
         fields.add("replaces", style.yellow("the file that is there now"));
     }
@@ -148,9 +180,11 @@ fn report_text(report: &ConvertReport, screen: &Screen) -> String {
         report.elapsed_ms / 1000,
         report.elapsed_ms % 1000 / 10
     );
+    // What took no time has no speed.
     let rate = u128::from(report.bytes_copied)
         .saturating_mul(1000)
         .checked_div(u128::from(report.elapsed_ms))
+        .filter(|_| report.elapsed_ms >= 10)
         .and_then(|rate| u64::try_from(rate).ok())
         .map_or_else(String::new, |rate| format!(", {}/s", human(rate)));
     fields.add(
@@ -158,7 +192,11 @@ fn report_text(report: &ConvertReport, screen: &Screen) -> String {
         format!("{} in {seconds}{rate}", human(report.bytes_copied)),
     );
     let zero = report.bytes_skipped.saturating_add(report.bytes_found_zero);
-    fields.add("left out", format!("{} of zeros", human(zero)));
+    let what = match report.target_backing {
+        Some(_) => "that is zero, or the parent's",
+        None => "of zeros",
+    };
+    fields.add("left out", format!("{} {what}", human(zero)));
     let file = &report.target_file;
     let taken = file.actual_size.unwrap_or(file.length);
     fields.add(
@@ -170,6 +208,9 @@ fn report_text(report: &ConvertReport, screen: &Screen) -> String {
             human(taken)
         ),
     );
+    if let Some(backing) = &report.target_backing {
+        fields.add("on top of", backing);
+    }
     if let Some(digest) = &report.digest {
         fields.add(digest.kind, &digest.value);
     }

@@ -2,7 +2,7 @@ use super::making::MakingArgs;
 use super::source::AccessArgs;
 use super::{Context, Outcome, exit, value};
 use crate::term::size;
-use h2k_convert::{Create, Failure, Source, human};
+use h2k_convert::{Create, Failure, Reference, Source, human};
 use std::path::PathBuf;
 
 /// Make an empty disk
@@ -56,7 +56,19 @@ impl Args {
 
     fn meant(self) -> Result<Create, Failure> {
         h2k_convert::local(&self.target)?;
-        let making = self.making.making(&self.target)?;
+        let mut making = self.making.making(&self.target)?;
+        if let (Some(parent), Some(format)) = (&self.backing, self.access.backing_format) {
+            let name = parent.to_str().ok_or_else(|| {
+                Failure::invalid(format!(
+                    "the name {} is not UTF-8 and cannot be recorded",
+                    parent.display()
+                ))
+            })?;
+            making.backing = Some(Reference {
+                name: name.to_owned(),
+                format,
+            });
+        }
         let parent = self.backing.map(|path| {
             // As it will be looked for: beside the new image.
             let beside = self.target.parent().map(|dir| dir.join(&path)).unwrap_or(path);

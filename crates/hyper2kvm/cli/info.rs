@@ -106,6 +106,10 @@ fn one(image: &ImageReport, style: Style, indent: &str) -> String {
         fields.add("files", names.join("\n"));
     }
     for (key, value) in &image.facts.0 {
+        // What is not so fills the screen and says nothing; JSON has it.
+        if *value == Value::Flag(false) {
+            continue;
+        }
         fields.add(key.replace('-', " "), plain(value));
     }
     let mut out = fields.render(style, indent);

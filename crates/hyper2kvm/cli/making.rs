@@ -16,9 +16,27 @@ pub(super) struct MakingArgs {
     /// Unit of allocation (cluster, grain or block size)
     #[arg(long, alias = "block-size", value_name = "SIZE", value_parser = value::some_bytes)]
     cluster_size: Option<u64>,
+    /// Kind within the format
+    ///
+    /// vmdk: monolithicSparse (default), streamOptimized, monolithicFlat. vhd: dynamic (default), fixed, azure (fixed, the
+    /// size rounded up to a whole MiB). vdi: dynamic (default), static.
+    #[arg(long, value_name = "NAME")]
+    subformat: Option<String>,
     /// What to set aside in advance
     #[arg(long, value_name = "MODE", default_value = "off", hide_default_value = true)]
     preallocation: Mode,
+    /// Let QEMU put off updating reference counts while the image is in use (qcow2)
+    #[arg(long)]
+    lazy_refcounts: bool,
+    /// Sector size the guest sees: 512 or 4096 (vhdx)
+    #[arg(long, value_name = "BYTES")]
+    sector_size: Option<u32>,
+    /// Controller the disk is meant for: ide, lsilogic, lsisas1068, buslogic, pvscsi (vmdk)
+    #[arg(long, value_name = "TYPE")]
+    adapter: Option<String>,
+    /// Virtual hardware version (vmdk)
+    #[arg(long, value_name = "N")]
+    hw_version: Option<u32>,
 }
 
 /// What to set aside in advance.
@@ -47,6 +65,11 @@ impl MakingArgs {
         Ok(Making {
             compression: self.compress,
             cluster_size: self.cluster_size,
+            subformat: self.subformat.clone(),
+            lazy_refcounts: self.lazy_refcounts,
+            sector_size: self.sector_size,
+            adapter: self.adapter.clone(),
+            hardware_version: self.hw_version,
             preallocation: match self.preallocation {
                 Mode::Off => Preallocation::Off,
                 Mode::Metadata => Preallocation::Metadata,
@@ -65,7 +88,7 @@ fn extension(target: &Path) -> Option<Format> {
 
 fn compression(text: &str) -> Result<Compression, String> {
     let (codec, level) = text.split_once('=').map_or((text, None), |(c, l)| (c, Some(l)));
-    let level = |highest: u8| match level.map(str::parse::<u8>) {
+    let level = |highest: u32| match level.map(str::parse::<u32>) {
         None => Ok(None),
         Some(Ok(n)) if (1..=highest).contains(&n) => Ok(Some(n)),
         Some(_) => Err(format!("the level of {codec} is a number from 1 to {highest}")),

@@ -16,11 +16,15 @@ pub struct Plan {
     pub target: String,
     /// Its format.
     pub target_format: &'static str,
+    /// The parent the target would refer to.
+    pub target_backing: Option<String>,
     /// Size of the guest's disk in the target, in bytes.
     pub virtual_size: u64,
+    /// Bytes of host space the target would need at most.
+    pub required: u64,
     /// Bytes that would be read.
     pub bytes_to_read: u64,
-    /// Bytes known to be zero without reading them.
+    /// Bytes that are known without reading them: zeros, and what the parent of the target holds.
     pub bytes_to_skip: u64,
     /// Whether an existing target would be replaced.
     pub replaces: bool,
@@ -39,7 +43,9 @@ impl Plan {
             source: ImageReport::of(&ready.source.info),
             target: ready.path.display().to_string(),
             target_format: ready.target.format().name(),
+            target_backing: ready.backing.clone(),
             virtual_size: ready.disk.len(),
+            required: crate::measure::required(&*ready.disk, &ready.measured, stop)?,
             bytes_to_read: read,
             bytes_to_skip: ready.disk.len().saturating_sub(read),
             replaces: job.replace && ready.path.exists(),
@@ -59,6 +65,8 @@ pub struct ConvertReport {
     pub target: String,
     /// Its format.
     pub target_format: &'static str,
+    /// The parent the target refers to.
+    pub target_backing: Option<String>,
     /// Size of the guest's disk in the target, in bytes.
     pub virtual_size: u64,
     /// Length of the target's file, and what it occupies.
@@ -67,7 +75,7 @@ pub struct ConvertReport {
     pub bytes_copied: u64,
     /// Bytes read and found to be zero.
     pub bytes_found_zero: u64,
-    /// Bytes known to be zero, never read.
+    /// Bytes never read: known zeros, and what the parent of the target holds.
     pub bytes_skipped: u64,
     /// The digest of the content that was asked for.
     pub digest: Option<DigestReport>,
@@ -113,6 +121,7 @@ impl ConvertReport {
             },
             target,
             target_format: ready.target.format().name(),
+            target_backing: ready.backing.clone(),
             virtual_size: ready.disk.len(),
             bytes_copied: copied.data,
             bytes_found_zero: copied.found_zero,

@@ -1,9 +1,10 @@
 //! Reading a finished target again, before it gets its name.
 
+use super::Ready;
 use crate::Watch;
-use h2k_block::{Access, Class, Error, FileDisk, Host, HostFile, Output, Result, Sharing};
+use h2k_block::{Access, Class, Error, FileDisk, Host, HostFile, Joined, Output, Part, Result, Sharing};
 use h2k_copy::{Digest, Options};
-use h2k_image::{OpenOptions, Target};
+use h2k_image::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -45,8 +46,8 @@ fn forget_cached(file: &FileDisk) {
 /// Reads the finished target with a reader that knows nothing of the writer, and compares digests.
 pub(super) fn verify(
     output: &Output,
-    file: &Arc<dyn HostFile>,
-    target: &Target,
+    file: &dyn HostFile,
+    ready: &Ready,
     wanted: Option<&Digest>,
     options: &Options,
     stop: &AtomicBool,
@@ -62,7 +63,7 @@ pub(super) fn verify(
         reopen(file.name(), Access::Read)?,
         &parts,
         &OpenOptions {
-            format: Some(target.format()),
+            format: Some(ready.target.format()),
             // A reference to a parent is not followed: what was written is in the target itself.
             alone: true,
             ..OpenOptions::default()
@@ -73,8 +74,14 @@ pub(super) fn verify(
         bytes_per_second: None,
         ..options.clone()
     };
-    let found = h2k_copy::digest(&*opened.disk, &options, stop, watch)
-        .map_err(|e| e.through("verifying the target"))?;
+    // Some formats round the size of a disk up: what is compared is what was copied.
+    let disk = Joined::new(vec![Part {
+        disk: Some(opened.disk),
+        offset: 0,
+        len: ready.disk.len(),
+    }])?;
+    let found =
+        h2k_copy::digest(&disk, &options, stop, watch).map_err(|e| e.through("verifying the target"))?;
     match (wanted, &found.digest) {
         (Some(wanted), Some(found)) if wanted == found => Ok(()),
         _ => Err(Error::new(

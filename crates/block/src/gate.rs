@@ -53,7 +53,7 @@ impl DirHost {
 
 impl Host for DirHost {
     fn open(&self, referrer: &Path, name: &Path, access: Access) -> Result<Arc<dyn HostFile>> {
-        let shown = directory_of(referrer).join(name);
+        let shown = referrer.with_file_name(name);
         // The referrer was opened before, so its directory is known and may be looked at.
         let base = directory_of(referrer)
             .canonicalize()

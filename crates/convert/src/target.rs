@@ -2,7 +2,7 @@
 //! dropped.
 
 use crate::{Failure, Result};
-use h2k_image::{Format, Target, qcow2, raw, vhdx};
+use h2k_image::{Format, Target, qcow2, raw, vdi, vhd, vhdx, vmdk};
 
 /// How the content of a target is compressed, and how hard; no level is the one this project measured to be worth
 /// its time.
@@ -88,8 +88,11 @@ impl Making {
         match self.format {
             Format::Raw => self.raw(),
             Format::Qcow2 => self.qcow2(),
+            Format::Vmdk => self.vmdk(),
+            Format::Vhd => self.vhd(),
             Format::Vhdx => self.vhdx(),
-            other => Ok(Target::of(other)),
+            Format::Vdi => self.vdi(),
+            other => Err(Failure::invalid(format!("{} images are not made", other.name()))),
         }
     }
 
@@ -147,6 +150,88 @@ impl Making {
                 Preallocation::Full => qcow2::Preallocation::Full,
             },
         }))
+    }
+
+    fn vmdk(&self) -> Result<Target> {
+        self.only(&[
+            Wish::Adapter,
+            Wish::Compression,
+            Wish::HardwareVersion,
+            Wish::Subformat,
+        ])?;
+        let usual = vmdk::Options::default();
+        let kind = match self.subformat.as_deref() {
+            None if self.compression.is_some() => vmdk::Kind::StreamOptimized,
+            None => usual.kind,
+            Some(name) => vmdk::Kind::from_name(name)
+                .ok_or_else(|| self.unknown("subformat", name, &vmdk::Kind::ALL.map(vmdk::Kind::name)))?,
+        };
+        let level = match self.compression {
+            None => usual.level,
+            Some(_) if kind != vmdk::Kind::StreamOptimized => {
+                return Err(
+                    Failure::invalid(format!("{} VMDKs are not compressed", kind.name()))
+                        .advise("use --subformat streamOptimized"),
+                );
+            }
+            Some(Compression::Zlib(level)) => level.unwrap_or(usual.level),
+            Some(Compression::Zstd(_)) => {
+                return Err(
+                    Failure::invalid("VMDKs know no compression but zlib").advise("use --compress zlib")
+                );
+            }
+        };
+        let adapter = match self.adapter.as_deref() {
+            None => usual.adapter,
+            Some(name) => vmdk::Adapter::from_name(name)
+                .ok_or_else(|| self.unknown("adapter", name, &vmdk::Adapter::ALL.map(vmdk::Adapter::name)))?,
+        };
+        Ok(Target::Vmdk(vmdk::Options {
+            kind,
+            adapter,
+            hardware_version: self.hardware_version.unwrap_or(usual.hardware_version),
+            level,
+            ..usual
+        }))
+    }
+
+    fn vhd(&self) -> Result<Target> {
+        self.only(&[Wish::Subformat])?;
+        let usual = vhd::Options::default();
+        let (kind, size) = match self.subformat.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            None => (usual.kind, usual.size),
+            Some("dynamic") => (vhd::Kind::Dynamic, usual.size),
+            Some("fixed") => (vhd::Kind::Fixed, usual.size),
+            // "The virtual size of a disk must be a multiple of 1 MiB", and the VHD fixed.
+            Some("azure") => (vhd::Kind::Fixed, vhd::Size::RoundUp(1 << 20)),
+            Some("virtualpc") => (usual.kind, vhd::Size::Geometry),
+            Some(name) => {
+                return Err(self.unknown("subformat", name, &["dynamic", "fixed", "azure", "virtualpc"]));
+            }
+        };
+        Ok(Target::Vhd(vhd::Options { kind, size, ..usual }))
+    }
+
+    fn vdi(&self) -> Result<Target> {
+        self.only(&[Wish::Subformat])?;
+        let kind = match self.subformat.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            None | Some("dynamic") => vdi::Kind::Dynamic,
+            Some("static") => vdi::Kind::Static,
+            Some(name) => return Err(self.unknown("subformat", name, &["dynamic", "static"])),
+        };
+        Ok(Target::Vdi(vdi::Options {
+            kind,
+            ..vdi::Options::default()
+        }))
+    }
+
+    fn unknown(&self, what: &str, name: &str, known: &[&str]) -> Failure {
+        Failure::invalid(format!(
+            "{name} is not a{} {what} of {} images; there are {}",
+            if what.starts_with('a') { "n" } else { "" },
+            self.format.name(),
+            known.join(", ")
+        ))
     }
 
     fn vhdx(&self) -> Result<Target> {

@@ -10,7 +10,7 @@ pub(super) struct MakingArgs {
     /// Format of the target; its extension says when not given
     #[arg(long, value_name = "FORMAT", value_parser = value::format())]
     pub(super) to: Option<Format>,
-    /// Compress: zlib[=1..9] or zstd[=1..19]
+    /// Compress: zlib[=1..9] or zstd[=1..19] (qcow2); zlib (vmdk, streamOptimized)
     #[arg(long, value_name = "CODEC[=LEVEL]", value_parser = compression)]
     compress: Option<Compression>,
     /// Unit of allocation (cluster, grain or block size)
@@ -19,7 +19,7 @@ pub(super) struct MakingArgs {
     /// Kind within the format
     ///
     /// vmdk: monolithicSparse (default), streamOptimized, monolithicFlat. vhd: dynamic (default), fixed, azure (fixed, the
-    /// size rounded up to a whole MiB). vdi: dynamic (default), static.
+    /// size rounded up to a whole MiB), virtualpc (the size rounded up to a CHS geometry). vdi: dynamic (default), static.
     #[arg(long, value_name = "NAME")]
     subformat: Option<String>,
     /// What to set aside in advance

@@ -1,4 +1,4 @@
-//! From disks to volumes: partition tables, and what is recognised by its superblock.
+//! From disks to volumes: partition tables, LVM2, and what is recognised by its superblock.
 //!
 //! [`scan`] looks at the disks of one guest together and answers with [`Volumes`]: everything a filesystem could lie
 //! on, under the name guestfish gives it (`/dev/sda1`), as a disk of its own. [`identify`] says what a run of
@@ -6,8 +6,9 @@
 //!
 //! ```text
 //!   sda ──┬─▶ /dev/sda1 ──▶ vfat
-//!         └─▶ /dev/sda2 ──▶ LVM2_member
-//!   sdb ──────▶ ext4                       (a file system on the bare disk)
+//!         └─▶ /dev/sda2 ──▶ LVM2_member ─┐
+//!   sdb ──────────────────▶ LVM2_member ─┴─▶ /dev/vg/root ──▶ xfs
+//!   sdc ──────▶ ext4                       (a file system on the bare disk)
 //! ```
 //!
 //! Nothing is read that is not asked for, except superblocks and tables; volumes pass extents through, so a copier
@@ -19,6 +20,8 @@
 mod bytes;
 mod disk;
 mod identify;
+mod lvm;
+mod map;
 mod name;
 mod node;
 mod scan;
@@ -30,4 +33,4 @@ pub use identify::{Identity, Usage, identify};
 pub use name::{disk_name, mapper_name, partition_name};
 pub use scan::scan;
 pub use table::{Partition, PartitionType, Role, Scheme, Table};
-pub use volumes::{Kind, Problem, Volume, Volumes};
+pub use volumes::{Kind, LogicalVolume, Problem, Volume, Volumes};

@@ -2,12 +2,17 @@
 
 use crate::disk::Disk;
 use crate::identify::identify;
-use crate::name::partition_name;
-use crate::node::{self, Node};
+use crate::lvm;
+use crate::name::{mapper_name, partition_name};
+use crate::node::{Node, Nodes};
 use crate::table::{self, Role};
-use crate::volumes::{Kind, Problem, Volume, Volumes};
-use h2k_block::{BlockRead, Class, Error, Limits, Meter, Result};
+use crate::volumes::{Kind, LogicalVolume, Problem, Volume, Volumes};
+use h2k_block::{BlockRead, Class, Error, Limits, Result};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Arrays on volume groups on encrypted partitions on arrays: people stop earlier.
+const MAX_LAYERS: usize = 12;
 
 /// Finds the volumes of a guest's disks, looked at together.
 ///
@@ -25,58 +30,65 @@ pub fn scan(disks: &[Disk], limits: &Limits) -> Result<Volumes> {
             Vec::new(),
         )?;
     }
-    let mut next = 0_usize;
-    while next < scan.volumes.len() {
-        scan.examine(next)?;
-        next = next.saturating_add(1);
+    // What is complete comes first, so that a part found later is not missed; what stays incomplete comes last.
+    loop {
+        scan.examine_new()?;
+        if scan.volume_groups(false)? || scan.volume_groups(true)? {
+            continue;
+        }
+        break;
     }
     Ok(Volumes {
         list: scan.volumes,
         problems: scan.problems,
-        nodes: scan.nodes,
+        nodes: scan.nodes.into_list(),
         disks: disks.to_vec(),
     })
 }
 
+/// A physical volume that belongs to a volume of the list.
+struct Pv {
+    volume: usize,
+    found: lvm::PhysicalVolume,
+}
+
 /// The state of a scan.
 struct Scan {
-    disks: Vec<Arc<dyn BlockRead>>,
     sector_sizes: Vec<Option<u32>>,
     limits: Limits,
-    meter: Meter,
-    nodes: Vec<Node>,
-    built: Vec<Arc<dyn BlockRead>>,
+    nodes: Nodes,
     volumes: Vec<Volume>,
     problems: Vec<Problem>,
+    /// The first volume that was not looked at yet.
+    next: usize,
+    pvs: Vec<Pv>,
+    /// Groups by their id, newest description; `true` once assembled.
+    groups: BTreeMap<String, (lvm::Group, bool)>,
 }
 
 impl Scan {
     fn new(disks: &[Disk], limits: &Limits) -> Self {
         Self {
-            disks: disks.iter().map(|d| Arc::clone(&d.bytes)).collect(),
             sector_sizes: disks.iter().map(|d| d.sector_size).collect(),
             limits: *limits,
-            meter: Meter::new(*limits),
-            nodes: Vec::new(),
-            built: Vec::new(),
+            nodes: Nodes::new(disks.iter().map(|d| Arc::clone(&d.bytes)).collect(), *limits),
             volumes: Vec::new(),
             problems: Vec::new(),
+            next: 0,
+            pvs: Vec::new(),
+            groups: BTreeMap::new(),
         }
-    }
-
-    /// Adds a node and makes it readable.
-    fn node(&mut self, node: Node) -> Result<usize> {
-        self.meter.step("device")?;
-        let disk = node::read(&node, &self.disks, &self.built)?;
-        self.nodes.push(node);
-        self.built.push(disk);
-        Ok(self.nodes.len().saturating_sub(1))
     }
 
     /// Adds a node and the volume that shows it.
     fn add(&mut self, node: Node, device: String, kind: Kind, below: Vec<usize>) -> Result<usize> {
-        let node = self.node(node)?;
-        let Some(disk) = self.built.get(node).map(Arc::clone) else {
+        let node = self.nodes.add(node)?;
+        self.show(node, device, kind, below)
+    }
+
+    /// Adds the volume that shows a node.
+    fn show(&mut self, node: usize, device: String, kind: Kind, below: Vec<usize>) -> Result<usize> {
+        let Some(disk) = self.nodes.disk(node) else {
             return Err(Error::new(
                 Class::Invalid,
                 "a node that was just made is not there",
@@ -102,12 +114,40 @@ impl Scan {
         });
     }
 
+    /// How many layers of assembled devices lie under a volume.
+    fn layers(&self, mut i: usize) -> usize {
+        let mut layers = 0_usize;
+        // Each step goes to an earlier volume, so this ends.
+        while let Some(below) = self.volumes.get(i).and_then(|v| v.below.iter().max()) {
+            layers = layers.saturating_add(1);
+            i = *below;
+        }
+        layers
+    }
+
+    fn examine_new(&mut self) -> Result<()> {
+        while self.next < self.volumes.len() {
+            let i = self.next;
+            self.next = i.saturating_add(1);
+            self.examine(i)?;
+        }
+        Ok(())
+    }
+
     /// Looks at what a volume holds. Trouble with the content becomes a problem; only limits end the scan.
     fn examine(&mut self, i: usize) -> Result<()> {
         let Some(volume) = self.volumes.get(i).cloned() else {
             return Ok(());
         };
         if matches!(&volume.kind, Kind::Partition(p) if p.role == Role::Extended) {
+            return Ok(());
+        }
+        if self.layers(i) > MAX_LAYERS {
+            let error = Error::new(
+                Class::Limit,
+                format!("more than {MAX_LAYERS} layers of devices on top of each other"),
+            );
+            self.problem(&volume.device, error);
             return Ok(());
         }
         match self.contents(i, &volume) {
@@ -121,20 +161,29 @@ impl Scan {
     }
 
     fn contents(&mut self, i: usize, volume: &Volume) -> Result<()> {
-        let identity = identify(volume.disk.as_ref())?;
+        let disk = volume.disk.as_ref();
+        let identity = identify(disk)?;
+        let kind = identity.as_ref().map_or("", |found| found.kind);
+        if let Some(slot) = self.volumes.get_mut(i) {
+            slot.identity.clone_from(&identity);
+        }
+        match kind {
+            "LVM2_member" => return self.physical_volume(i, disk),
+            "linux_raid_member" | "crypto_LUKS" => return Ok(()),
+            _ => {}
+        }
         let table = match &volume.kind {
             Kind::Whole => self.table(i, volume)?,
-            Kind::Partition(_) => None,
+            Kind::Partition(_) | Kind::LogicalVolume(_) => None,
         };
         if identity.is_none()
             && table.is_none()
-            && let Some(what) = table::foreign(volume.disk.as_ref())?
+            && let Some(what) = table::foreign(disk)?
         {
             let error = Error::unsupported(format!("{what} is recognised; what it divides is not read"));
             self.problem(&volume.device, error);
         }
         if let Some(slot) = self.volumes.get_mut(i) {
-            slot.identity = identity;
             slot.table = table;
         }
         Ok(())
@@ -142,7 +191,7 @@ impl Scan {
 
     /// Reads a partition table and adds its partitions.
     fn table(&mut self, i: usize, volume: &Volume) -> Result<Option<table::Table>> {
-        let sector_size = match self.nodes.get(volume.node) {
+        let sector_size = match self.nodes.node(volume.node) {
             Some(Node::Disk(disk)) => self.sector_sizes.get(*disk).copied().flatten(),
             _ => None,
         };
@@ -162,5 +211,130 @@ impl Scan {
             self.add(window, device, Kind::Partition(partition.clone()), vec![i])?;
         }
         Ok(Some(table))
+    }
+
+    /// Remembers a physical volume, and the group it describes if that is the newest description.
+    fn physical_volume(&mut self, i: usize, disk: &dyn BlockRead) -> Result<()> {
+        let device = self.device(i);
+        let found = lvm::read(disk, self.nodes.meter())?;
+        for warning in &found.warnings {
+            self.problem(&device, Error::new(Class::Corrupt, warning.clone()));
+        }
+        if let Some(twin) = self.pvs.iter().find(|pv| pv.found.uuid == found.uuid) {
+            let other = self.device(twin.volume);
+            let what = format!(
+                "the same physical volume {} as on {other}, which is used",
+                found.uuid
+            );
+            self.problem(&device, Error::new(Class::Corrupt, what));
+            return Ok(());
+        }
+        let text = found.text.clone();
+        self.pvs.push(Pv { volume: i, found });
+        let Some(text) = text else {
+            return Ok(());
+        };
+        let group = lvm::group(&text, self.nodes.meter())?;
+        match self.groups.get(&group.id) {
+            Some((known, done)) if *done || known.seqno >= group.seqno => {}
+            _ => {
+                self.groups.insert(group.id.clone(), (group, false));
+            }
+        }
+        Ok(())
+    }
+
+    fn device(&self, i: usize) -> String {
+        self.volumes.get(i).map(|v| v.device.clone()).unwrap_or_default()
+    }
+
+    /// Assembles groups: those all of whose physical volumes are there, or the rest too. Whether anything came of it.
+    fn volume_groups(&mut self, incomplete: bool) -> Result<bool> {
+        let mut grown = false;
+        let ids: Vec<String> = self.groups.keys().cloned().collect();
+        for id in ids {
+            let present: BTreeMap<String, usize> = self
+                .pvs
+                .iter()
+                .map(|pv| (pv.found.uuid.clone(), pv.volume))
+                .collect();
+            let Some((group, done)) = self.groups.get_mut(&id) else {
+                continue;
+            };
+            if *done || (!incomplete && !group.missing(&present).is_empty()) {
+                continue;
+            }
+            *done = true;
+            let group = group.clone();
+            self.assemble(&group, &present)?;
+            grown = true;
+            if incomplete {
+                // What came of this one may complete another.
+                break;
+            }
+        }
+        Ok(grown)
+    }
+
+    fn assemble(&mut self, group: &lvm::Group, present: &BTreeMap<String, usize>) -> Result<()> {
+        let label = format!("/dev/{}", group.name);
+        for missing in group.missing(present) {
+            let error = Error::new(Class::NotFound, format!("{missing} is missing"))
+                .advise("give all the disks of this guest together");
+            self.problem(&label, error);
+        }
+        for remark in group.remarks() {
+            self.problem(&label, Error::new(Class::Corrupt, remark));
+        }
+        // Two groups of one name cannot share a folder: the second goes by its id.
+        let twin = self
+            .volumes
+            .iter()
+            .any(|v| matches!(&v.kind, Kind::LogicalVolume(lv) if lv.group == group.name && lv.group_id != group.id));
+        let folder = if twin {
+            let what = format!(
+                "there are two groups of this name; the one with id {} goes by it",
+                group.id
+            );
+            self.problem(&label, Error::new(Class::Corrupt, what));
+            group.id.clone()
+        } else {
+            group.name.clone()
+        };
+        let by_node: BTreeMap<String, usize> = present
+            .iter()
+            .filter_map(|(id, volume)| Some((id.clone(), self.volumes.get(*volume)?.node)))
+            .collect();
+        let by_volume: BTreeMap<usize, usize> = present
+            .values()
+            .filter_map(|volume| Some((self.volumes.get(*volume)?.node, *volume)))
+            .collect();
+        for outcome in lvm::assemble(group, &by_node, &mut self.nodes)? {
+            let device = format!("/dev/{folder}/{}", outcome.name);
+            match outcome.node {
+                Ok(node) => {
+                    if !outcome.degraded.is_empty() {
+                        let what = format!("degraded: {}", outcome.degraded.join(", "));
+                        self.problem(&device, Error::new(Class::NotFound, what));
+                    }
+                    let below = self.nodes.lies_on(node, &by_volume);
+                    let kind = Kind::LogicalVolume(LogicalVolume {
+                        group: group.name.clone(),
+                        group_id: group.id.clone(),
+                        name: outcome.name.clone(),
+                        uuid: outcome.id,
+                        layout: outcome.kind,
+                        skip_activation: outcome.skip,
+                    });
+                    let volume = self.show(node, device, kind, below)?;
+                    if let Some(slot) = self.volumes.get_mut(volume) {
+                        let mapper = mapper_name(&folder, &outcome.name);
+                        slot.aliases.push(format!("/dev/mapper/{mapper}"));
+                    }
+                }
+                Err(error) => self.problem(&device, error),
+            }
+        }
+        Ok(())
     }
 }

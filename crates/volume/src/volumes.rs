@@ -14,6 +14,25 @@ pub enum Kind {
     Whole,
     /// A partition, with what its table says of it.
     Partition(Partition),
+    /// An LVM2 logical volume.
+    LogicalVolume(LogicalVolume),
+}
+
+/// What LVM2 says of a logical volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogicalVolume {
+    /// The volume group's name.
+    pub group: String,
+    /// The volume group's UUID, as LVM prints it.
+    pub group_id: String,
+    /// The volume's name.
+    pub name: String,
+    /// Its UUID, as LVM prints it.
+    pub uuid: String,
+    /// `linear`, `striped`, `raid1`, `snapshot` …: the type of its first segment.
+    pub layout: String,
+    /// LVM does not activate it unless told to: a snapshot kept for later, usually.
+    pub skip_activation: bool,
 }
 
 /// A device that bytes can be read from.
@@ -50,11 +69,13 @@ impl fmt::Debug for Volume {
 
 impl Volume {
     /// Whether a filesystem may be found here: not a partitioned disk, not an extended partition, not a part of
-    /// something larger, not encrypted.
+    /// something larger, not encrypted, not a logical volume that LVM leaves alone.
     #[must_use]
     pub fn may_hold_files(&self) -> bool {
-        if matches!(&self.kind, Kind::Partition(p) if p.role == Role::Extended) {
-            return false;
+        match &self.kind {
+            Kind::Partition(p) if p.role == Role::Extended => return false,
+            Kind::LogicalVolume(lv) if lv.skip_activation => return false,
+            _ => {}
         }
         match &self.identity {
             Some(identity) if matches!(identity.usage, Usage::Member | Usage::Encrypted) => false,

@@ -51,6 +51,13 @@ pub fn scan_all(disks: Vec<Arc<dyn BlockRead>>) -> Volumes {
     scan(&disks, &Limits::default()).unwrap()
 }
 
+/// All bytes of a disk.
+pub fn all(disk: &dyn BlockRead) -> Vec<u8> {
+    let mut out = vec![0; disk.len() as usize];
+    disk.read_at(0, &mut out).unwrap();
+    out
+}
+
 /// The problems found, as sentences.
 pub fn problems(volumes: &Volumes) -> Vec<String> {
     volumes.problems.iter().map(ToString::to_string).collect()

@@ -141,3 +141,61 @@ fn a_hundred_thousand_damaged_apple_maps_end_well() {
         vec![(0, 0..8), (0, 512..604), (0, 1024..1116), (0, 1536..1628)];
     storm(4, 100_000, &[disk], &ranges);
 }
+
+#[test]
+fn a_hundred_thousand_damaged_lvm_texts_end_well() {
+    use crate::lvm::{Pv, group, linear, volume};
+    let mut lvs = linear("lin", 0, 0, 2);
+    for i in 0..2 {
+        lvs += &linear(&format!("m{i}"), i, 2, 1);
+        lvs += &linear(&format!("i{i}"), i, 3, 2);
+    }
+    lvs += &volume(
+        "r1",
+        "type = \"raid1\" device_count = 2 raids = [\"m0\", \"i0\", \"m1\", \"i1\"]",
+        2,
+    );
+    lvs += &volume(
+        "st",
+        "type = \"striped\" stripe_size = 2 stripes = [\"pv0\", 5, \"pv1\", 5]",
+        2,
+    );
+    lvs += &volume(
+        "sn",
+        "type = \"snapshot\" chunk_size = 8 origin = \"lin\" cow_store = \"st\"",
+        2,
+    );
+    let text = group("vg", 'g', 1, &['a', 'b'], &lvs);
+    let other = Pv {
+        text: None,
+        ..Pv::new('b', "")
+    }
+    .disk();
+    let mut rng = Rng::new(6);
+    for _ in 0..90_000 {
+        let mut bytes = text.clone().into_bytes();
+        let len = bytes.len();
+        damage(&mut rng, &mut bytes, 0..len);
+        if rng.below(4) == 0 {
+            // Numbers, where they hurt.
+            let at = rng.below(len as u64) as usize;
+            if let Some(digit) = bytes[at..].iter().position(u8::is_ascii_digit) {
+                bytes[at + digit] = b'0' + rng.below(10) as u8;
+            }
+        }
+        let text: String = bytes
+            .iter()
+            .filter(|b| **b != 0)
+            .map(|b| char::from(*b & 0x7f))
+            .collect();
+        knock(vec![Pv::new('a', &text).disk(), other.clone()]);
+    }
+    // And the structures around the text, whose checksums no longer hold.
+    let disk = Pv::new('a', &text).disk();
+    storm(
+        7,
+        10_000,
+        &[disk, other],
+        &[(0, 512..700), (0, 4096..4200), (1, 512..700)],
+    );
+}

@@ -12,6 +12,8 @@
 
 mod common;
 mod door;
+mod fixture;
 mod identify;
+mod lvm;
 mod partitions;
 mod tables;

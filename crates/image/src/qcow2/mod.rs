@@ -21,7 +21,6 @@
 //! * `options`, `place`, `sink` make a new image: the placer chooses places in order, the sink moves bytes
 //! * `check` counts references, `repair` and `resize` make an `edit` of an existing image
 
-#[allow(dead_code, reason = "used by the check")]
 mod bitmap;
 mod cache;
 mod check;
@@ -29,19 +28,18 @@ mod disk;
 mod edit;
 mod entry;
 mod geometry;
-#[allow(dead_code, reason = "used by the sink and the check")]
 mod header;
-#[allow(dead_code, reason = "used by the sink and the check")]
 mod layout;
 mod open;
 mod options;
 mod place;
+mod refcount;
 mod repair;
 mod resize;
 mod sink;
-#[allow(dead_code, reason = "used by the check")]
 mod snapshot;
 mod tables;
+mod walk;
 
 pub use check::check;
 pub use edit::Edit;

@@ -9,8 +9,6 @@ use zerocopy::{FromZeros, IntoBytes};
 pub(super) struct Saved {
     pub(super) about: Snapshot,
     pub(super) l1: Table,
-    /// Where its entry in the snapshot table lies.
-    pub(super) entry: u64,
 }
 
 /// The snapshot table, and the first byte after it.
@@ -91,7 +89,6 @@ fn entry(file: &dyn BlockRead, header: &Header, at: u64, meter: &mut Meter) -> R
             offset: head.l1_table_offset.get(),
             entries: head.l1_size.get().into(),
         },
-        entry: at,
     };
     Ok((saved, end))
 }

@@ -1,3 +1,4 @@
+use super::entry::Dialect;
 use super::geometry::Geometry;
 use super::layout::{
     COMPRESSION_TYPE, EXTENSION_BACKING_FORMAT, EXTENSION_DATA_FILE, EXTENSION_END, EXTENSION_FEATURE_NAMES,
@@ -211,6 +212,15 @@ impl Header {
         self.extension(EXTENSION_DATA_FILE)
             .map(|span| text(file, span, "external data file name"))
             .transpose()
+    }
+
+    /// What decides how table entries are read.
+    pub(super) fn dialect(&self) -> Dialect {
+        Dialect {
+            geometry: self.geometry,
+            version: self.version,
+            external: self.external(),
+        }
     }
 
     /// Whether guest clusters lie in an external data file.

@@ -1,6 +1,5 @@
 use super::bitmap;
 use super::disk::{Disk, Parts};
-use super::entry::Dialect;
 use super::header::Header;
 use super::layout::{
     AUTOCLEAR_BITMAPS, AUTOCLEAR_RAW_DATA_FILE, COMPATIBLE_LAZY_REFCOUNTS, EXTENSION_BITMAPS,
@@ -53,12 +52,7 @@ pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result
 
     let data = data_file(&file, &header, &mut info, opening)?;
     let backing = backing(&file, &header, &mut info, opening)?;
-    let dialect = Dialect {
-        geometry: header.geometry,
-        version: header.version,
-        external: header.external(),
-    };
-    let tables = Tables::new(file, dialect, l1, data.len());
+    let tables = Tables::new(file, header.dialect(), l1, data.len());
     let disk = Disk::new(Parts {
         tables,
         geometry: header.geometry,

@@ -1,4 +1,4 @@
-use super::entry::{Cluster, Dialect};
+use super::entry::Cluster;
 use super::header::{Header, Table};
 use super::layout::{
     AUTOCLEAR_BITMAPS, BITMAP_RESERVED, COMPRESSED, COPIED, EXTENSION_ENCRYPTION, EncryptionPointer,
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
         if l1.end() > self.file.len() {
             return Ok(());
         }
-        let dialect = self.dialect();
+        let dialect = self.header.dialect();
         let mut first = 0;
         while first < l1.entries {
             let n = l1.entries.saturating_sub(first).min(PIECE / 8);
@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
 
     fn l2(&mut self, table: u64, l1_index: u64, which: Which) -> Result<()> {
         let geometry = self.header.geometry;
-        let dialect = self.dialect();
+        let dialect = self.header.dialect();
         let entry_bytes = 1_u64.wrapping_shl(geometry.entry_bits());
         let piece = PIECE.min(geometry.cluster());
         let mut start = 0;
@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
                 Some(entry & OFFSET_MASK).filter(|host| *host != 0 && entry & COMPRESSED == 0)
             }
             Ok(Cluster::Coded { at: host, len }) => {
-                if entry & COPIED != 0 {
+                if entry & COPIED != 0 && self.stored.is_some() {
                     self.check.note(Severity::Error, "L2 table entry", at, || {
                         "is compressed and says that its refcount is one, which nobody may".to_owned()
                     });
@@ -330,13 +330,5 @@ impl<'a> Walk<'a> {
             || e.sentence().to_owned(),
         );
         Ok(())
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect {
-            geometry: self.header.geometry,
-            version: self.header.version,
-            external: self.header.external(),
-        }
     }
 }

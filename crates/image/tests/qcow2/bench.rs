@@ -235,9 +235,9 @@ fn shuffle(rng: &mut Rng, order: &mut [usize]) {
     }
 }
 
-/// Starts an image at `path`.
+/// Starts an image at `path`. Without locks: a tool that another test is about to start holds them for a moment too.
 pub fn started(path: &Path, options: &qcow2::Options, len: u64) -> h2k_block::Result<Box<dyn Sink>> {
-    let file = Arc::new(FileDisk::open(path, Access::Create, Sharing::Careful)?);
+    let file = Arc::new(FileDisk::open(path, Access::Create, Sharing::Force)?);
     create(
         file,
         &mut |_| panic!("qcow2 is one file"),

@@ -60,7 +60,7 @@ fn by_us(path: &Path) -> (Said, Check) {
     (said, check)
 }
 
-fn agrees(path: &Path) -> Check {
+pub fn agrees(path: &Path) -> Check {
     let (ours, check) = by_us(path);
     assert_eq!(ours, by_qemu(path), "{:#?}", check.findings);
     check

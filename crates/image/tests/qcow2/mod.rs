@@ -5,4 +5,6 @@ mod check;
 mod corpus;
 mod mutate;
 mod reader;
+mod repair;
+mod resize;
 mod sink;

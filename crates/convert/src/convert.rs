@@ -185,7 +185,16 @@ impl Convert {
         if self.verify {
             watch.phase(Phase::Verify);
             let wanted = copied.digest.as_ref();
-            verify::verify(&output, &*file, ready, wanted, &options, stop, watch)?;
+            verify::verify(
+                &output,
+                &*file,
+                ready.target.format(),
+                ready.disk.len(),
+                wanted,
+                &options,
+                stop,
+                watch,
+            )?;
         }
         if stop.load(Ordering::Acquire) {
             return Err(Error::new(

@@ -145,7 +145,7 @@ struct Run {
 fn feed(disk: &dyn BlockRead, sink: &dyn Sink, stop: &AtomicBool) -> h2k_block::Result<()> {
     let grain = u64::from(sink.grain()).max(1);
     let mut batch = Batch::default();
-    let noise = vec![0xa5; usize::try_from(grain.max(1 << 20)).unwrap_or(1 << 20)];
+    let load = Load::of(sink, grain)?;
     let mut last: Option<Run> = None;
     for extent in extents(disk, 0..disk.len()) {
         if stop.load(Ordering::Relaxed) {
@@ -157,11 +157,11 @@ fn feed(disk: &dyn BlockRead, sink: &dyn Sink, stop: &AtomicBool) -> h2k_block::
             kind: extent.kind,
         };
         if let Some(done) = join(&mut last, run) {
-            send(&done, grain, disk.len(), &noise, &mut batch, sink)?;
+            send(&done, grain, disk.len(), &load, &mut batch, sink)?;
         }
     }
     last.map_or(Ok(()), |run| {
-        send(&run, grain, disk.len(), &noise, &mut batch, sink)
+        send(&run, grain, disk.len(), &load, &mut batch, sink)
     })
 }
 
@@ -194,25 +194,68 @@ fn join(last: &mut Option<Run>, mut run: Run) -> Option<Run> {
     }
 }
 
+/// What a grain of data is to a container, when nothing in it can be compressed.
+struct Load {
+    /// Bytes sent at once.
+    step: u64,
+    plain: Vec<u8>,
+    coded: Vec<u8>,
+    body: Body,
+}
+
+impl Load {
+    /// Tries what `sink` makes of a grain of noise: containers that always encode do so here too.
+    fn of(sink: &dyn Sink, grain: u64) -> h2k_block::Result<Self> {
+        let step = grain.max(1 << 20);
+        let mut word = 1_u64;
+        let noise = std::iter::repeat_with(|| {
+            // A linear congruential generator (Knuth's MMIX); its high bits do not compress.
+            word = word
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            word.to_be_bytes().first().copied().unwrap_or(0)
+        });
+        let plain: Vec<u8> = noise.take(usize::try_from(step).unwrap_or(1 << 20)).collect();
+        let mut batch = Batch {
+            start: 0,
+            len: grain,
+            guest: plain
+                .get(..usize::try_from(grain).unwrap_or(0))
+                .unwrap_or_default()
+                .to_vec(),
+            coded: Vec::new(),
+            pieces: vec![Piece {
+                start: 0,
+                len: grain,
+                body: Body::Plain,
+                host: 0,
+            }],
+        };
+        sink.encode(&mut batch)?;
+        Ok(Self {
+            step,
+            plain,
+            coded: batch.coded,
+            body: batch.pieces.first().map_or(Body::Plain, |piece| piece.body),
+        })
+    }
+}
+
 fn send(
     run: &Run,
     grain: u64,
     len: u64,
-    noise: &[u8],
+    load: &Load,
     batch: &mut Batch,
     sink: &dyn Sink,
 ) -> h2k_block::Result<()> {
     let end = run.grains.end.saturating_mul(grain).min(len);
     let mut at = run.grains.start.saturating_mul(grain);
     while at < end {
-        let step = if run.kind == Kind::Data {
-            noise.len()
-        } else {
-            usize::MAX
+        let n = match run.kind {
+            Kind::Data => end.saturating_sub(at).min(load.step),
+            Kind::Hole | Kind::Zero => end.saturating_sub(at),
         };
-        let n = end
-            .saturating_sub(at)
-            .min(u64::try_from(step).unwrap_or(u64::MAX));
         (batch.start, batch.len) = (at, n);
         batch.pieces.clear();
         batch.guest.clear();
@@ -222,7 +265,7 @@ fn send(
                 len,
                 body,
                 host: 0,
-            })
+            });
         };
         match run.kind {
             Kind::Hole => piece(at, n, Body::Hole),
@@ -231,12 +274,12 @@ fn send(
                 let mut start = at;
                 while start < at.saturating_add(n) {
                     let room = at.saturating_add(n).saturating_sub(start).min(grain);
-                    piece(start, room, Body::Plain);
+                    piece(start, room, load.body);
                     start = start.saturating_add(room);
                 }
-                batch
-                    .guest
-                    .extend_from_slice(noise.get(..usize::try_from(n).unwrap_or(0)).unwrap_or_default());
+                let plain = load.plain.get(..usize::try_from(n).unwrap_or(0));
+                batch.guest.extend_from_slice(plain.unwrap_or_default());
+                batch.coded.clone_from(&load.coded);
             }
         }
         sink.place(batch)?;

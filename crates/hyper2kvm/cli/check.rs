@@ -143,6 +143,16 @@ fn findings(all: &[FindingReport], style: Style) -> String {
     out
 }
 
+/// What the format calls its units of allocation.
+fn units(format: &str) -> &'static str {
+    match format {
+        "qcow2" => "clusters",
+        "vmdk" => "grains",
+        "vhd" | "vhdx" | "vdi" => "blocks",
+        _ => "units",
+    }
+}
+
 fn counts(errors: u64, leaks: u64, style: Style) -> String {
     let plural = |n: u64, one: &str| format!("{} {one}{}", exact(n), if n == 1 { "" } else { "s" });
     match (errors, leaks) {
@@ -163,9 +173,10 @@ fn usage(report: &CheckReport) -> String {
             let coded = report.compressed_clusters.filter(|n| *n > 0);
             let coded = coded.map_or_else(String::new, |n| format!(", {} compressed", exact(n)));
             format!(
-                ", {} of {} clusters in use ({percent}%){coded}",
+                ", {} of {} {} in use ({percent}%){coded}",
                 exact(used),
-                exact(total)
+                exact(total),
+                units(report.format)
             )
         }
         _ => String::new(),

@@ -1,10 +1,9 @@
 //! Reading a finished target again, before it gets its name.
 
-use super::Ready;
 use crate::Watch;
 use h2k_block::{Access, Class, Error, FileDisk, Host, HostFile, Joined, Output, Part, Result, Sharing};
 use h2k_copy::{Digest, Options};
-use h2k_image::OpenOptions;
+use h2k_image::{Format, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -43,11 +42,17 @@ fn forget_cached(file: &FileDisk) {
     }
 }
 
-/// Reads the finished target with a reader that knows nothing of the writer, and compares digests.
+/// Reads the first `len` bytes of the finished target's disk with a reader that knows nothing of the writer, and
+/// compares digests.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one thing, and there is one caller"
+)]
 pub(super) fn verify(
     output: &Output,
     file: &dyn HostFile,
-    ready: &Ready,
+    format: Format,
+    len: u64,
     wanted: Option<&Digest>,
     options: &Options,
     stop: &AtomicBool,
@@ -63,7 +68,7 @@ pub(super) fn verify(
         reopen(file.name(), Access::Read)?,
         &parts,
         &OpenOptions {
-            format: Some(ready.target.format()),
+            format: Some(format),
             // A reference to a parent is not followed: what was written is in the target itself.
             alone: true,
             ..OpenOptions::default()
@@ -78,7 +83,7 @@ pub(super) fn verify(
     let disk = Joined::new(vec![Part {
         disk: Some(opened.disk),
         offset: 0,
-        len: ready.disk.len(),
+        len,
     }])?;
     let found =
         h2k_copy::digest(&disk, &options, stop, watch).map_err(|e| e.through("verifying the target"))?;
@@ -89,5 +94,88 @@ pub(super) fn verify(
             "the target, read again, does not hold what was written to it",
         )
         .advise("check the memory and the storage of this machine before trusting any copy made on it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Unwatched;
+    use h2k_block::MemDisk;
+    use h2k_copy::DigestKind;
+    use h2k_image::Target;
+    use h2k_testkit::rng::Rng;
+    use std::os::unix::fs::FileExt;
+
+    /// Copies a small disk into `format`, lets `damage` at the unfinished file, and verifies.
+    fn verified(format: Format, damage: impl FnOnce(&std::fs::File, u64)) -> Result<()> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = vec![0; 3 << 20];
+        Rng::new(5).fill(&mut bytes[1 << 20..2 << 20]);
+        let source = MemDisk::new(bytes);
+        let mut output = Output::new(false);
+        let file = output.create(&dir.path().join("target")).unwrap();
+        let mut another = |ending: &str| output.create(&dir.path().join(format!("target{ending}")));
+        let sink = h2k_image::create(file.clone(), &mut another, &Target::of(format), 3 << 20).unwrap();
+        let options = Options {
+            digest: Some(DigestKind::Sparse),
+            ..Options::default()
+        };
+        let stop = AtomicBool::new(false);
+        let copied = h2k_copy::copy(&source, sink, &options, &stop, &Unwatched).unwrap();
+        let raw = std::fs::File::options()
+            .write(true)
+            .read(true)
+            .open(file.name())
+            .unwrap();
+        damage(&raw, file.len());
+        let wanted = copied.digest.as_ref();
+        verify(
+            &output,
+            &*file,
+            format,
+            3 << 20,
+            wanted,
+            &options,
+            &stop,
+            &Unwatched,
+        )
+    }
+
+    #[test]
+    fn a_target_that_is_as_it_was_written_passes() {
+        for format in Format::ALL {
+            verified(format, |_, _| {}).unwrap_or_else(|e| panic!("{}: {e}", format.name()));
+        }
+    }
+
+    #[test]
+    fn one_damaged_byte_of_content_is_found() {
+        for format in Format::ALL {
+            let damage = |file: &std::fs::File, len: u64| {
+                // The noise is a third of the disk, and every byte of it matters: somewhere in the file's middle.
+                let mut found = None;
+                let mut buf = [0; 4096];
+                for at in (0..len - 4096).step_by(4096) {
+                    file.read_exact_at(&mut buf, at).unwrap();
+                    if buf.iter().filter(|b| **b != 0).count() > 4000 {
+                        found = Some(at);
+                    }
+                }
+                let at = found.unwrap();
+                file.read_exact_at(&mut buf, at).unwrap();
+                file.write_all_at(&[buf[17] ^ 1], at + 17).unwrap();
+            };
+            let error = verified(format, damage).unwrap_err();
+            assert_eq!(error.class(), Class::Corrupt, "{}: {error}", format.name());
+        }
+    }
+
+    #[test]
+    fn a_target_that_lost_its_end_is_found() {
+        for format in Format::ALL {
+            let cut = |file: &std::fs::File, len: u64| file.set_len(len / 2).unwrap();
+            assert!(verified(format, cut).is_err(), "{}", format.name());
+        }
     }
 }

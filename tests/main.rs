@@ -13,4 +13,5 @@
 mod convert;
 mod ends;
 mod look;
+mod manual;
 mod run;

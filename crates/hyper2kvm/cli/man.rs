@@ -1,5 +1,6 @@
 use super::{Context, Outcome, exit, tree};
 use h2k_convert::Failure;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Print a manual page, or write all of them to a directory
@@ -55,9 +56,61 @@ fn pages() -> Result<Vec<(String, Vec<u8>)>, Failure> {
             .unwrap_or(command.get_name())
             .to_owned();
         let mut page = Vec::new();
-        let written = clap_mangen::Man::new(command).render(&mut page);
-        written.map_err(h2k_block::Error::from)?;
+        render(command, &name, &mut page).map_err(h2k_block::Error::from)?;
         pages.push((name, page));
     }
+    pages.sort();
     Ok(pages)
+}
+
+fn render(command: clap::Command, name: &str, page: &mut Vec<u8>) -> std::io::Result<()> {
+    let usage = command.clone().render_usage().to_string();
+    let extra = command
+        .get_after_long_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let man = clap_mangen::Man::new(command).source(concat!("hyper2kvm ", env!("CARGO_PKG_VERSION")));
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    writeln!(
+        page,
+        ".SH SYNOPSIS\n{}",
+        escaped(usage.trim_start_matches("Usage: ").trim())
+    )?;
+    man.render_description_section(page)?;
+    man.render_options_section(page)?;
+    if name == "hyper2kvm" || name == "hyper2kvm-snapshot" {
+        man.render_subcommands_section(page)?;
+    }
+    // What follows the options in --help: titled blocks of lines that are laid out already.
+    let mut open = false;
+    for line in extra.lines() {
+        match line.strip_suffix(':').filter(|title| !title.starts_with(' ')) {
+            Some(title) => {
+                if open {
+                    writeln!(page, ".fi")?;
+                }
+                writeln!(page, ".SH \"{}\"\n.nf", title.to_uppercase())?;
+                open = true;
+            }
+            None => writeln!(page, "{}", escaped(line.strip_prefix("  ").unwrap_or(line)))?,
+        }
+    }
+    if open {
+        writeln!(page, ".fi")?;
+    }
+    if name != "hyper2kvm" {
+        writeln!(page, ".SH \"SEE ALSO\"\n\\fBhyper2kvm\\fR(1)")?;
+    }
+    Ok(())
+}
+
+/// A line of text that roff prints as it is.
+fn escaped(line: &str) -> String {
+    let text = line.replace('\\', "\\e").replace('-', "\\-");
+    if text.starts_with(['.', '\'']) {
+        format!("\\&{text}")
+    } else {
+        text
+    }
 }

@@ -1,0 +1,147 @@
+//! What documents the program says what the program does.
+
+use crate::run::{names, run};
+use std::path::Path;
+
+const COMMANDS: [&str; 13] = [
+    "check",
+    "compare",
+    "completions",
+    "convert",
+    "create",
+    "digest",
+    "info",
+    "man",
+    "map",
+    "measure",
+    "recover",
+    "resize",
+    "snapshot",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_manual_pages_are_those_of_this_program() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), &["man", "--dir", "."]).good();
+    let shipped = root().join("docs/man");
+    assert_eq!(
+        names(dir.path()),
+        names(&shipped),
+        "run: cargo run -- man --dir docs/man"
+    );
+    for name in names(&shipped) {
+        let (new, old) = (
+            std::fs::read(dir.path().join(&name)),
+            std::fs::read(shipped.join(&name)),
+        );
+        assert!(
+            new.unwrap() == old.unwrap(),
+            "{name} is out of date; run: cargo run -- man --dir docs/man"
+        );
+    }
+}
+
+#[test]
+fn every_command_has_help_and_a_manual_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let overview = run(dir.path(), &["--help"]).good().out;
+    for command in COMMANDS {
+        assert!(
+            overview.contains(&format!("\n  {command} ")),
+            "{command} is not in the overview"
+        );
+        let help = run(dir.path(), &[command, "--help"]).good();
+        assert!(help.out.contains("Usage: hyper2kvm"), "{help:?}");
+        let page = run(dir.path(), &["man", command]).good();
+        assert!(page.out.contains(".SH NAME"), "{page:?}");
+    }
+    assert_eq!(run(dir.path(), &["man", "nonsense"]).code, 2);
+}
+
+#[test]
+fn completion_scripts_know_every_command_and_bash_accepts_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(dir.path(), &["completions", shell]).good().out;
+        for command in COMMANDS {
+            assert!(script.contains(command), "{shell} does not know {command}");
+        }
+    }
+    let script = run(dir.path(), &["completions", "bash"]).good().out;
+    std::fs::write(dir.path().join("script"), script).unwrap();
+    h2k_testkit::oracle::ok("bash", &["-n".into(), dir.path().join("script")]);
+}
+
+#[test]
+fn usage_errors_end_with_code_2_and_print_nothing_to_standard_output() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        &["no-such-command"][..],
+        &["convert", "only-one"],
+        &["convert", "a", "b.qcow2", "--compress", "lzma"],
+        &["convert", "a", "b.qcow2", "--compress", "zstd=99"],
+        &["convert", "a", "b.qcow2", "--cluster-size", "lots"],
+        &["convert", "a", "b.qcow2", "--shrink"],
+        &["convert", "a", "b"],
+        &["check", "--repair", "all", "a.qcow2"],
+        &["create", "a.qcow2"],
+        &["measure"],
+    ] {
+        let ran = run(dir.path(), args);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
+        assert!(ran.err.starts_with("error: "), "{ran:?}");
+    }
+}
+
+/// Every field name of a JSON document, however deep.
+fn fields(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                found.insert(key.clone());
+                // Facts are the formats' own; their documents list them.
+                if key != "facts" {
+                    fields(value, found);
+                }
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|value| fields(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_json_field_is_documented() {
+    let page = std::fs::read_to_string(root().join("docs/json.md")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    crate::run::raw_disk(&dir.path().join("a.raw"), 4 << 20, 300_000, 1);
+    let mut found = std::collections::BTreeSet::new();
+    for args in [
+        &["convert", "a.raw", "b.qcow2", "--digest", "blake3"][..],
+        &["convert", "-n", "a.raw", "c.qcow2"],
+        &["info", "b.qcow2"],
+        &["map", "b.qcow2"],
+        &["compare", "a.raw", "b.qcow2"],
+        &["digest", "b.qcow2"],
+        &["create", "d.qcow2", "1G"],
+        &["measure", "a.raw"],
+        &["check", "a.raw"],
+        &["resize", "a.raw", "+1M"],
+        &["recover", "a.raw"],
+        &["snapshot", "list", "b.qcow2"],
+    ] {
+        let args = [args, &["--json"]].concat();
+        fields(&run(dir.path(), &args).good().json(), &mut found);
+    }
+    fields(&run(dir.path(), &["info", "none", "--json"]).json(), &mut found);
+    for field in found {
+        assert!(
+            page.contains(&format!("`{field}`")),
+            "docs/json.md does not explain {field}"
+        );
+    }
+}

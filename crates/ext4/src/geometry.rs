@@ -2,7 +2,7 @@
 
 use crate::bytes::wide;
 use crate::checksum::{self, Seed};
-use crate::feature::{compat, incompat, ro_compat};
+use crate::feature::{self, compat, incompat, ro_compat};
 use crate::layout::{
     GOOD_OLD_FIRST_INO, GOOD_OLD_INODE_SIZE, MAGIC, OS_HURD, SUPER_AT, SUPER_LEN, SuperBlock,
 };
@@ -80,6 +80,8 @@ impl Geometry {
             bits(sb.feature_ro_compat.get()),
         );
         let seed = seed(sb, incompat, ro_compat, at)?;
+        // Before any size is judged: an external journal has a superblock of its own kind, too.
+        feature::readable(sb)?;
         let log = sb.log_block_size.get();
         if log > 6 {
             return bad(format!("log_block_size {log}, the largest is 6 (64 KiB)"));

@@ -1,7 +1,7 @@
 //! Opening: superblock, features, journal; everything else is read when it is asked for.
 
 use crate::blocks::Blocks;
-use crate::bytes::at;
+use crate::bytes::{at, le32};
 use crate::feature::{self, compat, incompat, ro_compat};
 use crate::geometry::{self, Found, Geometry, read_super};
 use crate::group::Groups;
@@ -55,7 +55,6 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Ext4> {
 /// As [`open`].
 pub fn open_with(disk: Arc<dyn BlockRead>, limits: &Limits, journal: Journal) -> Result<Ext4> {
     let found = geometry::find(&*disk)?;
-    feature::readable(&found.sb)?;
     let warnings = Warnings::default();
     if let Some(e) = &found.primary {
         warnings.add(format!(
@@ -162,7 +161,6 @@ fn recover(
     // The superblock itself may have come through the journal.
     let fresh = if fs.groups.home() == 0 {
         let sb = read_super(&*overlay, SUPER_AT)?;
-        feature::readable(&sb)?;
         let geometry = Geometry::new(&sb, SUPER_AT)?;
         Some((sb, geometry))
     } else {
@@ -268,6 +266,13 @@ fn look_at_mmp(fs: &Ext4, number: u64) {
             .warnings
             .add(format!("multiple mount protection block {number} is damaged"));
     };
+    if let Some(seed) = fs.geo.seed
+        && let Some((covered, found)) = block.get(..0x3fc).zip(le32(&block, 0x3fc))
+        && found != seed.covered(covered)
+    {
+        fs.warnings
+            .add(format!("multiple mount protection block {number} has a wrong checksum"));
+    }
     let text = |bytes: &[u8]| {
         let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
         String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()

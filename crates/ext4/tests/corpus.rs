@@ -1,10 +1,11 @@
 //! Known answers: every ext image of the corpus.
 
-use h2k_block::Limits;
+use h2k_block::{Class, Error, Limits, Meter};
 use h2k_ext4::Journal;
-use h2k_fs::FsRead;
+use h2k_fs::{FileKind, FsRead, walk};
 use h2k_testkit::corpus::{Case, corpus};
 use h2k_testkit::listing::{self, Options};
+use std::ops::ControlFlow;
 
 fn listed_without_journal(case: &Case) -> bool {
     case.oracle["fs"]["via"]
@@ -83,5 +84,82 @@ fn agrees_on_facts(case: &Case, fs: &dyn FsRead) {
     }
     if let Some(size) = info["block_size"].as_str() {
         assert_eq!(fs.usage().unwrap().block.to_string(), size);
+    }
+}
+
+/// Errors that damage may end with. Anything else is a fault of ours: a lie that got through to the disk below.
+fn is_honest(class: Class) -> bool {
+    matches!(class, Class::Corrupt | Class::Unsupported | Class::Limit)
+}
+
+#[test]
+fn damaged_images_end_in_typed_errors_or_in_a_part_of_the_tree() {
+    let Some(corpus) = corpus() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (mut opened, mut refused, mut hurt) = (0, 0, 0);
+    for case in corpus.below("corrupt/ext/") {
+        let disk = corpus.disk(case, dir.path());
+        for journal in [Journal::Replay, Journal::Ignore] {
+            match h2k_ext4::open_with(disk.clone(), &Limits::default(), journal) {
+                Ok(fs) => {
+                    opened += 1;
+                    let all = listing::of_fs(&fs, Options::UNIX).unwrap();
+                    hurt += usize::from(!all.errors.is_empty());
+                    everything_is_typed(&fs, &case.path);
+                    println!(
+                        "{} {journal:?}: {:?} {} bytes, {:?} {:?}",
+                        case.path,
+                        all.counts,
+                        all.bytes,
+                        all.errors,
+                        fs.facts().warnings
+                    );
+                }
+                Err(e) => {
+                    refused += 1;
+                    assert!(is_honest(e.class()), "{}: {e}", case.path);
+                    println!("{} {journal:?}: {e}", case.path);
+                }
+            }
+        }
+    }
+    println!("{opened} opened ({hurt} of them with damage in the tree), {refused} refused");
+    assert!(opened > 200 && hurt > 40 && refused > 0);
+}
+
+/// Asks every node everything and looks at the classes of what fails.
+fn everything_is_typed(fs: &dyn FsRead, path: &str) {
+    let check = |e: &Error| assert!(is_honest(e.class()), "{path}: {e} is {:?}", e.class());
+    let mut meter = Meter::new(Limits::default());
+    let mut byte = [0];
+    walk(
+        fs,
+        fs.root(),
+        &mut meter,
+        &mut |visit| {
+            match visit.stat {
+                Ok(stat) if stat.kind == FileKind::File => {
+                    if let Err(e) = fs.read_at(visit.node, stat.len / 2, &mut byte) {
+                        check(&e);
+                    }
+                }
+                Ok(stat) if stat.kind == FileKind::Link => {
+                    if let Err(e) = fs.target(visit.node) {
+                        check(&e);
+                    }
+                }
+                Ok(_) => {}
+                Err(e) => check(&e),
+            }
+            if let Err(e) = fs.xattrs(visit.node, &mut |_, _| ControlFlow::Continue(())) {
+                check(&e);
+            }
+            ControlFlow::Continue(())
+        },
+        &mut |_, e| check(&e),
+    )
+    .unwrap();
+    if let Err(e) = fs.usage() {
+        check(&e);
     }
 }

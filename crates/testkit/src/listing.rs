@@ -161,8 +161,15 @@ pub fn of_fs_within(fs: &dyn FsRead, options: Options, limits: Limits) -> Result
         fs.root(),
         &mut meter,
         &mut |visit| {
-            if !visit.path.is_empty() {
-                entry(fs, options, visit.path, visit.node, visit.stat, &mut lines);
+            match visit.stat {
+                // The root has no line of its own, but a tree without one is no empty tree.
+                Err(e) if visit.path.is_empty() => lines.failed(b"", e),
+                Ok(stat) if visit.path.is_empty() => {
+                    if stat.kind != FileKind::Dir {
+                        lines.failed(b"", "the root is not a directory");
+                    }
+                }
+                stat => entry(fs, options, visit.path, visit.node, stat, &mut lines),
             }
             ControlFlow::Continue(())
         },

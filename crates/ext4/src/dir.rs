@@ -3,7 +3,7 @@
 use crate::blocks::Block;
 use crate::bytes::at;
 use crate::crypt;
-use crate::feature::incompat;
+use crate::feature::{compat, incompat};
 use crate::fold;
 use crate::hash::{Hash, Hasher};
 use crate::htree;
@@ -284,12 +284,25 @@ impl Ext4 {
         first_error.map_or(Ok(()), Err)
     }
 
+    /// Whether the kernel lists `dir` in the order of hashes, and so has them at hand: directories with an index, and
+    /// those that are small enough not to need one.
+    fn lists_by_hash(&self, dir: &Inode) -> bool {
+        self.geo.has_compat(compat::DIR_INDEX)
+            && (dir.has(inode_flag::INDEX)
+                || dir.has(inode_flag::INLINE_DATA)
+                || dir.size.checked_shr(self.geo.block_bits) == Some(1))
+    }
+
     /// Shows the entries of `dir` as users see them: with fast commits applied, and encrypted names in the form
     /// that the kernel shows without the key.
     pub(crate) fn each_entry(&self, dir: &Inode, each: &mut EachEntry<'_>) -> Result<()> {
         let mut meter = self.meter();
         let encrypted = dir.has(inode_flag::ENCRYPT);
-        let hasher = if encrypted { self.hasher(None) } else { None };
+        let hasher = if encrypted && self.lists_by_hash(dir) {
+            self.hasher(None)
+        } else {
+            None
+        };
         let broke = std::cell::Cell::new(false);
         let mut show = |raw: Raw<'_>| {
             let coded;

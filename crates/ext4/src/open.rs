@@ -270,8 +270,9 @@ fn look_at_mmp(fs: &Ext4, number: u64) {
         && let Some((covered, found)) = block.get(..0x3fc).zip(le32(&block, 0x3fc))
         && found != seed.covered(covered)
     {
-        fs.warnings
-            .add(format!("multiple mount protection block {number} has a wrong checksum"));
+        fs.warnings.add(format!(
+            "multiple mount protection block {number} has a wrong checksum"
+        ));
     }
     let text = |bytes: &[u8]| {
         let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());

@@ -17,7 +17,11 @@ pub const LIMITS: Limits = Limits {
 /// Opens `bytes` as a filesystem and asks it everything there is to ask. Whatever happens, it has to end soon,
 /// without a panic and in bounded memory; errors are the expected answer.
 pub fn knock(bytes: Vec<u8>) {
-    let disk = Arc::new(MemDisk::new(bytes));
+    knock_disk(Arc::new(MemDisk::new(bytes)));
+}
+
+/// As [`knock`], for a disk that lasts longer than the knock.
+pub fn knock_disk(disk: Arc<MemDisk>) {
     let _ = h2k_ext4::probe(&*disk);
     for journal in [Journal::Replay, Journal::Ignore] {
         if let Ok(fs) = h2k_ext4::open_with(disk.clone(), &LIMITS, journal) {
@@ -33,7 +37,7 @@ pub fn knock(bytes: Vec<u8>) {
 fn ask(fs: &dyn FsRead, len: u64) {
     let _ = fs.facts();
     let _ = fs.usage();
-    let mut meter = Meter::new(Limits { steps: 300, ..LIMITS });
+    let mut meter = Meter::new(Limits { steps: 100, ..LIMITS });
     let mut buf = vec![0; 3000];
     let _ = walk(
         fs,

@@ -12,3 +12,6 @@
 
 mod corpus;
 mod door;
+mod hostile;
+mod live;
+mod tree;

@@ -160,9 +160,9 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// The blocks of the fast commit area.
+    /// The blocks of the fast commit area. Linux leaves the first one alone.
     pub(crate) fn fast_blocks(&self) -> std::ops::Range<u32> {
-        self.end..self.maxlen
+        self.end.saturating_add(1)..self.maxlen
     }
 
     /// Bytes of a block.

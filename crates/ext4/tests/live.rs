@@ -51,6 +51,12 @@ impl Scratch {
     }
 }
 
+/// Says something past the capture of the test harness, which would hide it when tests pass.
+fn aloud(what: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "\n*** {what} ***\n");
+}
+
 /// Whether loop mounts work here. Said once and loudly when they do not: a run without them proves much less.
 pub fn kernel_helps() -> bool {
     static ANSWER: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
@@ -60,9 +66,9 @@ pub fn kernel_helps() -> bool {
         match mount(&image, "ext4", "ro") {
             Ok(_) => true,
             Err(why) => {
-                eprintln!(
-                    "\n*** NO LOOP MOUNTS HERE ({why}): the kernel is not asked, only debugfs is ***\n"
-                );
+                aloud(&format!(
+                    "NO LOOP MOUNTS HERE ({why}): the kernel is not asked, only debugfs is"
+                ));
                 false
             }
         }
@@ -110,9 +116,9 @@ fn prefilled(options: &str, size: &str) {
                 against_mount(&fs, mounted.path(), &image);
                 return;
             }
-            Err(why) => {
-                eprintln!("*** {options}: the kernel refuses it ({why}), debugfs is asked instead ***")
-            }
+            Err(why) => aloud(&format!(
+                "{options}: the kernel refuses it ({why}), debugfs is asked instead"
+            )),
         }
     }
     against_debugfs(&image, &scratch.image("dump"));
@@ -754,7 +760,7 @@ fn encrypted_directories_look_as_they_do_without_the_key() {
             let mounted = match mount(&image, "ext4", "rw,test_dummy_encryption=v2") {
                 Ok(mounted) => mounted,
                 Err(why) => {
-                    eprintln!("*** encryption was not tested: {why} ***");
+                    aloud(&format!("encryption was not tested: {why}"));
                     return;
                 }
             };

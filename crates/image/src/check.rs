@@ -1,4 +1,4 @@
-use crate::{Format, OpenOptions, Opening, format, open};
+use crate::{Format, OpenOptions, format, open};
 use h2k_block::{Class, Error, Host, HostFile, Kind, Result, extents};
 use std::sync::Arc;
 
@@ -132,14 +132,6 @@ pub fn check(file: Arc<dyn HostFile>, host: &dyn Host, options: &OpenOptions) ->
             let name = file.name().display().to_string();
             crate::qcow2::check(file, &options.limits).map_err(|e| e.through(name))
         }
-        Format::Vmdk => {
-            let name = file.name().display().to_string();
-            let alone = OpenOptions {
-                alone: true,
-                ..options.clone()
-            };
-            crate::vmdk::check(file, &Opening::new(host, alone)).map_err(|e| e.through(name))
-        }
         _ => walk(file, host, options, format),
     }
 }
@@ -180,7 +172,7 @@ fn walk(file: Arc<dyn HostFile>, host: &dyn Host, options: &OpenOptions, format:
 }
 
 /// Damage is an answer; everything else is a failure.
-pub(crate) fn damaged(mut check: Check, e: Error) -> Result<Check> {
+fn damaged(mut check: Check, e: Error) -> Result<Check> {
     if e.class() != Class::Corrupt {
         return Err(e);
     }

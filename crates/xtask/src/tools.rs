@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 33] = [
+const TOOLS: [(&str, &str); 34] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -24,6 +24,7 @@ const TOOLS: [(&str, &str); 33] = [
     ("mkntfs", "ntfs-3g"),
     ("ntfs-3g", "ntfs-3g"),
     ("ntfsls", "ntfs-3g"),
+    ("wimlib-imagex", "wimtools"),
     ("mkfs.vfat", "dosfstools"),
     ("fsck.vfat", "dosfstools"),
     ("mcopy", "mtools"),

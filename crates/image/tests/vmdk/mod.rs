@@ -6,7 +6,6 @@
 
 mod build;
 mod chains;
-mod checking;
 mod corpus;
 mod hostile;
 mod oracle;

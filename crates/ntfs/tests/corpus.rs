@@ -1,0 +1,62 @@
+//! Known answers: the trees that ntfs-3g and The Sleuth Kit recorded.
+
+use h2k_block::{BlockRead, Limits, Window};
+use h2k_fs::FsRead;
+use h2k_testkit::corpus::corpus;
+use h2k_testkit::listing::{self, Options};
+use std::sync::Arc;
+
+#[test]
+fn every_tree_of_the_corpus_reads_as_recorded() {
+    let Some(corpus) = corpus() else { return };
+    let mut count = 0;
+    for case in corpus.below("fs/ntfs/") {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = corpus.disk(case, dir.path());
+        let (disk, facts): (Arc<dyn BlockRead>, _) = match case.oracle["partition_fs"].as_object() {
+            Some(parts) => {
+                let part = &case.oracle["partitions"][0];
+                let (start, len) = (part["start"].as_u64().unwrap(), part["length"].as_u64().unwrap());
+                (Arc::new(Window::new(disk, start, len)), &parts["1"])
+            }
+            None => (disk, &case.oracle["fs"]),
+        };
+        let opened = h2k_ntfs::open(disk, &Limits::default());
+        if !facts["listing_sha256"].is_string() {
+            // A boot sector without a volume: refused, as ntfs-3g does.
+            assert!(facts["error"].is_string() && opened.is_err(), "{}", case.path);
+            continue;
+        }
+        let fs = opened.unwrap_or_else(|e| panic!("{}: {e}", case.path));
+        let ours = listing::of_fs(&fs, Options::NTFS).unwrap();
+        // Links of Linux' own driver: ntfs-3g names their reparse tag instead of following it.
+        let theirs = corpus
+            .listing(case)
+            .filter(|t| t.contains("unsupported%20reparse%20tag%200xa000000c"));
+        match theirs {
+            Some(theirs) => same_but_for_links(&theirs, &ours.text, &case.path),
+            None => listing::agrees_with(&corpus, case, facts, &ours),
+        }
+        assert!(
+            fs.usage().unwrap().free <= fs.usage().unwrap().total,
+            "{}",
+            case.path
+        );
+        count += 1;
+    }
+    assert!(count >= 25, "only {count} trees were compared");
+}
+
+/// Lines of links have to be there; their targets are ours alone.
+fn same_but_for_links(theirs: &str, ours: &str, path: &str) {
+    let mask = |text: &str| -> Vec<String> {
+        let line = |l: &str| match l.split_once("\tl\t") {
+            Some((name, _)) => name.to_owned(),
+            None => l.to_owned(),
+        };
+        text.lines().map(line).collect()
+    };
+    assert_eq!(mask(theirs), mask(ours), "{path}");
+    let target = ours.lines().find(|l| l.contains("\tl\t")).unwrap();
+    assert!(target.contains("\t/tmp/"), "{path}: {target}");
+}

@@ -18,6 +18,8 @@ pub enum Target {
     Vhdx(vhdx::Options),
     /// A VDI.
     Vdi(vdi::Options),
+    /// A format that is only read: [`create`] refuses it by name.
+    ReadOnly(Format),
 }
 
 impl Target {
@@ -31,6 +33,9 @@ impl Target {
             Format::Vhd => Self::Vhd(vhd::Options::default()),
             Format::Vhdx => Self::Vhdx(vhdx::Options::default()),
             Format::Vdi => Self::Vdi(vdi::Options::default()),
+            Format::Bochs | Format::Cloop | Format::Dmg | Format::Ewf | Format::Parallels | Format::Qcow1 => {
+                Self::ReadOnly(format)
+            }
         }
     }
 
@@ -44,6 +49,7 @@ impl Target {
             Self::Vhd(_) => Format::Vhd,
             Self::Vhdx(_) => Format::Vhdx,
             Self::Vdi(_) => Format::Vdi,
+            Self::ReadOnly(format) => *format,
         }
     }
 }
@@ -66,6 +72,10 @@ pub fn create(
         Target::Vhd(options) => vhd::create(file, options, len),
         Target::Vhdx(options) => vhdx::create(file, options, len),
         Target::Vdi(options) => vdi::create(file, options, len),
+        Target::ReadOnly(format) => Err(Error::unsupported(format!(
+            "{} images are read, not made",
+            format.name()
+        ))),
     }
     .map_err(|e: Error| e.through(target.format().name()))
 }

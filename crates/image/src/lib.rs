@@ -23,10 +23,19 @@ mod info;
 mod layered;
 mod make;
 mod open;
+mod packed;
 mod pages;
 #[allow(dead_code, reason = "used as soon as the first compressed format is read")]
 mod pool;
+mod recent;
 mod windows;
+
+mod bochs;
+mod cloop;
+mod dmg;
+mod ewf;
+mod parallels;
+mod qcow1;
 
 pub mod qcow2;
 pub mod raw;

@@ -64,6 +64,12 @@ impl Opening<'_> {
             Format::Vhd => crate::vhd::open(file, self),
             Format::Vhdx => crate::vhdx::open(file, self),
             Format::Vdi => crate::vdi::open(file, self),
+            Format::Bochs => crate::bochs::open(file, self),
+            Format::Cloop => crate::cloop::open(file, self),
+            Format::Dmg => crate::dmg::open(file, self),
+            Format::Ewf => crate::ewf::open(file, self),
+            Format::Parallels => crate::parallels::open(file, self),
+            Format::Qcow1 => crate::qcow1::open(file, self),
         };
         self.chain.pop();
         opened.map_err(|e| e.through(name.display().to_string()))

@@ -1,8 +1,8 @@
 //! Tables of a container (BAT, block map, sector bitmaps) read page by page, in bounded memory.
 
+use crate::recent::Recent;
 use h2k_block::{BlockRead, Error, Kind, Result};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Bytes in one page.
 pub(crate) const PAGE: u64 = 65536;
@@ -15,13 +15,7 @@ type Page = Option<Arc<[u8]>>;
 /// Pages of a host file, shared by all threads that read an image.
 pub(crate) struct Pages {
     file: Arc<dyn BlockRead>,
-    kept: Mutex<Kept>,
-}
-
-#[derive(Default)]
-struct Kept {
-    pages: HashMap<u64, (u64, Page)>,
-    clock: u64,
+    recent: Recent<Page>,
 }
 
 impl Pages {
@@ -29,7 +23,15 @@ impl Pages {
     pub(crate) fn new(file: Arc<dyn BlockRead>) -> Self {
         Self {
             file,
-            kept: Mutex::default(),
+            recent: Recent::new(KEPT),
+        }
+    }
+
+    /// The same with few pages kept, for one of many files that make up an image.
+    pub(crate) fn few(file: Arc<dyn BlockRead>) -> Self {
+        Self {
+            file,
+            recent: Recent::new(2),
         }
     }
 
@@ -44,26 +46,7 @@ impl Pages {
     }
 
     fn page(&self, number: u64, structure: &'static str) -> Result<Page> {
-        {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.clock = kept.clock.wrapping_add(1);
-            let now = kept.clock;
-            if let Some((used, page)) = kept.pages.get_mut(&number) {
-                *used = now;
-                return Ok(page.clone());
-            }
-        }
-        let page = self.load(number, structure)?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.pages.len() >= KEPT {
-            let oldest = kept.pages.iter().min_by_key(|(_, (used, _))| *used);
-            if let Some(oldest) = oldest.map(|(n, _)| *n) {
-                kept.pages.remove(&oldest);
-            }
-        }
-        let now = kept.clock;
-        kept.pages.insert(number, (now, page.clone()));
-        Ok(page)
+        self.recent.get(number, || self.load(number, structure))
     }
 
     fn load(&self, number: u64, structure: &'static str) -> Result<Page> {
@@ -204,14 +187,5 @@ mod tests {
         let e = cursor.word::<4>(8).unwrap_err();
         assert_eq!((e.class(), e.place().unwrap().structure), (Class::Corrupt, "BAT"));
         assert_eq!(cursor.word::<4>(PAGE * 9).unwrap_err().class(), Class::Corrupt);
-    }
-
-    #[test]
-    fn no_more_pages_are_kept_than_allowed() {
-        let pages = Pages::new(Arc::new(MemDisk::new(vec![1; 65536 * 80])));
-        for n in 0..80 {
-            assert_eq!(pages.cursor("BAT").word::<1>(n * PAGE).unwrap(), [1]);
-        }
-        assert_eq!(pages.kept.lock().unwrap().pages.len(), KEPT);
     }
 }

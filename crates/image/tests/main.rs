@@ -12,6 +12,7 @@
 
 mod door;
 mod fill;
+mod other;
 mod qcow2;
 mod raw;
 mod vdi;

@@ -1,4 +1,4 @@
-//! From disks to volumes: partition tables, LVM2, and what is recognised by its superblock.
+//! From disks to volumes: partition tables, LVM2, MD arrays, and what is recognised by its superblock.
 //!
 //! [`scan`] looks at the disks of one guest together and answers with [`Volumes`]: everything a filesystem could lie
 //! on, under the name guestfish gives it (`/dev/sda1`), as a disk of its own. [`identify`] says what a run of
@@ -22,6 +22,7 @@ mod disk;
 mod identify;
 mod lvm;
 mod map;
+mod md;
 mod name;
 mod node;
 mod scan;
@@ -33,4 +34,4 @@ pub use identify::{Identity, Usage, identify};
 pub use name::{disk_name, mapper_name, partition_name};
 pub use scan::scan;
 pub use table::{Partition, PartitionType, Role, Scheme, Table};
-pub use volumes::{Kind, LogicalVolume, Problem, Volume, Volumes};
+pub use volumes::{Kind, LogicalVolume, Problem, Raid, Volume, Volumes};

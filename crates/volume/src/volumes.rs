@@ -16,6 +16,25 @@ pub enum Kind {
     Partition(Partition),
     /// An LVM2 logical volume.
     LogicalVolume(LogicalVolume),
+    /// An MD array.
+    Raid(Raid),
+}
+
+/// What MD says of an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raid {
+    /// `raid1`, `raid10`, `linear` ….
+    pub level: String,
+    /// Version of its superblocks: `0.90`, `1.0`, `1.1`, `1.2`.
+    pub version: &'static str,
+    /// As `blkid` prints it.
+    pub uuid: String,
+    /// `host:name`; empty for version 0.90.
+    pub name: String,
+    /// How many members it has when complete.
+    pub members: usize,
+    /// How many of them are used.
+    pub present: usize,
 }
 
 /// What LVM2 says of a logical volume.

@@ -199,3 +199,44 @@ fn a_hundred_thousand_damaged_lvm_texts_end_well() {
         &[(0, 512..700), (0, 4096..4200), (1, 512..700)],
     );
 }
+
+#[test]
+fn a_hundred_thousand_damaged_md_superblocks_end_well() {
+    use crate::md::{Member, seal};
+    let mut rng = Rng::new(9);
+    let levels = [
+        (1, 0),
+        (0, 2),
+        (10, 0x102),
+        (10, 0x10201),
+        (5, 2),
+        (6, 2),
+        (-1, 0),
+        (4, 0),
+    ];
+    for round in 0..100_000_u32 {
+        let (level, layout) = levels[round as usize % levels.len()];
+        let disks = (0..3)
+            .map(|number| {
+                let mut disk = Member {
+                    level,
+                    layout,
+                    number,
+                    disks: 3,
+                    data: 8 << 10,
+                    ..Member::default()
+                }
+                .disk();
+                if rng.below(2) == 0 {
+                    damage(&mut rng, &mut disk, 4096..4096 + 272);
+                    // Half of them with a checksum that holds, so that the numbers are looked at.
+                    if rng.below(8) > 0 {
+                        seal(&mut disk, 4096);
+                    }
+                }
+                disk
+            })
+            .collect();
+        knock(disks);
+    }
+}

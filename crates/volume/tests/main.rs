@@ -15,5 +15,6 @@ mod door;
 mod fixture;
 mod identify;
 mod lvm;
+mod md;
 mod partitions;
 mod tables;

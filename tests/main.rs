@@ -10,8 +10,12 @@
     unreachable_pub
 )]
 
+mod busy;
+mod chain;
 mod convert;
 mod ends;
 mod look;
 mod manual;
+mod matrix;
+mod mend;
 mod run;

@@ -96,9 +96,12 @@ fn full(len: u64, target: &Target, stop: &AtomicBool) -> h2k_block::Result<u64> 
     let bare = try_on(&Uniform::empty(sample), target, stop)?.length;
     let grown = u128::from(tried.saturating_sub(bare)).saturating_mul(u128::from(len));
     let grown = grown.div_ceil(u128::from(sample.max(1)));
+    // A table of tables grows a little faster than the disk: a millionth covers that.
+    let slack = len >> 20;
     Ok(empty
         .length
-        .saturating_add(u64::try_from(grown).unwrap_or(u64::MAX)))
+        .saturating_add(u64::try_from(grown).unwrap_or(u64::MAX))
+        .saturating_add(slack))
 }
 
 struct Tried {

@@ -93,3 +93,16 @@ fn say(command: &Command) {
     words.extend(command.get_args().map(|a| a.to_string_lossy().into_owned()));
     println!("+ {}", words.join(" "));
 }
+
+/// The words of a command line; single quotes keep spaces in one.
+pub fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (i, piece) in command.split('\'').enumerate() {
+        if i % 2 == 1 {
+            words.push(piece.to_owned());
+        } else {
+            words.extend(piece.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}

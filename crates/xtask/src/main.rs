@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod fixtures;
 mod fuzz;
 mod run;
 mod tools;
@@ -18,6 +19,7 @@ usage: cargo xtask COMMAND
   bench [--quick] [--pairs N] [--row NAME] [--ours-only]
                    measure conversions against qemu-img and write docs/performance.md (needs 8 GiB of memory;
                    --quick: little data, one pair, the table only)
+  fixtures         make the images below fixtures/ anew, with other programs (see their .toml files)
   deny             licences, bans, duplicates and advisories of every dependency (installs cargo-deny)
   fuzz check       do the fuzz targets compile?
   fuzz seed        fill the fuzz corpora from fixtures
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["ready"] => check::ready(),
         ["bench", flags @ ..] => bench::bench(flags),
         ["bench-child", words @ ..] => bench::shim(words),
+        ["fixtures"] => fixtures::make(),
         ["deny"] => check::deny(),
         ["fuzz", "check"] => fuzz::check(),
         ["fuzz", "seed"] => fuzz::seed(),

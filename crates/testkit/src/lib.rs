@@ -3,6 +3,7 @@
 
 pub mod corpus;
 pub mod faulty;
+pub mod fixture;
 pub mod hash;
 pub mod listing;
 pub mod mount;

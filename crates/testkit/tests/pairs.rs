@@ -1,0 +1,1 @@
+//! Every writer, judged by qemu-img and by our own readers.

@@ -52,8 +52,15 @@ fn files_are_short_enough_to_be_read() {
 /// its name belongs to iterators too; only the extents of a disk come from it, and `extent_at` clips them.)
 #[test]
 fn only_block_calls_the_unchecked_read() {
+    // A file with a `fetch` of its own, of other arguments, may call that one.
+    let another = |text: &str| {
+        let mut defined = text.match_indices("fn fetch(").map(|(at, _)| &text[at..]);
+        defined.any(|rest| {
+            !rest.starts_with("fn fetch(&self, ") || !rest[..90.min(rest.len())].contains(": &mut [u8]")
+        })
+    };
     let calls: Vec<_> = shipped()
-        .filter(|(name, _)| name != "crates/block/src/disk.rs")
+        .filter(|(name, text)| name != "crates/block/src/disk.rs" && !another(text))
         .flat_map(|(name, text)| {
             let hits = text
                 .lines()
@@ -113,27 +120,22 @@ fn a_test_that_is_not_run_names_the_command_that_runs_it() {
     }
 }
 
+/// A table whose rows are structures of the specification: whether they are read (and written), and what proves it.
 #[test]
 fn every_format_document_has_a_coverage_table() {
-    let mut seen = 0;
     for (name, text) in files() {
         if !name.starts_with("docs/formats/") {
             continue;
         }
-        seen += 1;
-        let (_, after) = text
-            .split_once("## Coverage")
-            .unwrap_or_else(|| panic!("{name} has no heading \"## Coverage\""));
-        let row = |word: &str| {
-            after
-                .to_lowercase()
-                .lines()
-                .any(|l| l.starts_with('|') && l.contains(word))
-        };
+        let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|')).collect();
+        let says = |line: &str, word: &str| line.to_lowercase().contains(word);
+        let head = rows
+            .iter()
+            .find(|row| says(row, "read") && (says(row, "proof") || says(row, "proved")));
         assert!(
-            row("read") && row("write"),
-            "{name}: the table needs the columns read and write"
+            head.is_some(),
+            "{name}: no table with the columns \"read\" and \"proof\""
         );
+        assert!(rows.len() > 4, "{name}: the table says nothing");
     }
-    println!("{seen} format documents");
 }

@@ -16,6 +16,8 @@ pub struct FileDisk {
     name: PathBuf,
     len: AtomicU64,
     writable: bool,
+    /// The size of a block device, which no call can change.
+    device: Option<u64>,
 }
 
 impl FileDisk {
@@ -55,6 +57,7 @@ impl FileDisk {
             name: path.to_owned(),
             len: len.into(),
             writable,
+            device: (kind == FileType::BlockDevice).then_some(len),
         })
     }
 
@@ -186,6 +189,16 @@ impl BlockWrite for FileDisk {
 
 impl HostFile for FileDisk {
     fn set_len(&self, len: u64) -> Result<()> {
+        if let Some(size) = self.device {
+            // What is asked for is a part of the device. Its bytes stay what they were.
+            self.editable()?;
+            if len > size {
+                let what = format!("{len} bytes asked, the device has {size}");
+                return Err(Error::new(Class::NoSpace, what).through(self.who()));
+            }
+            self.len.store(len, Ordering::Release);
+            return Ok(());
+        }
         // The smaller of the two truths is published first, so nobody reads past the end.
         if len < self.len() {
             self.len.store(len, Ordering::Release);

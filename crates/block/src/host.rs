@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A file on the host: a disk whose owner may also change its length, out loud.
 pub trait HostFile: BlockWrite {
-    /// Makes the file `len` bytes long. New bytes read as zero; `len()` answers the new length from now on.
+    /// Makes the file `len` bytes long. New bytes read as zero; `len()` answers the new length from now on. A block
+    /// device is used up to `len` and keeps its bytes.
     ///
     /// # Errors
     /// Whatever the host says.

@@ -102,6 +102,11 @@ impl Opening<'_> {
         self.host.open(referrer.name(), Path::new(path), Access::Read)
     }
 
+    /// Whether the image being opened is the one the user named, not a parent.
+    pub(crate) fn is_first(&self) -> bool {
+        self.chain.len() == 1
+    }
+
     fn enter(&mut self, file: &dyn HostFile) -> Result<()> {
         let me = (file.identity(), file.name().to_owned());
         let seen = |other: &(Option<Identity>, std::path::PathBuf)| match (other.0, me.0) {

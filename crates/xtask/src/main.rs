@@ -19,7 +19,7 @@ usage: cargo xtask COMMAND
   bench [--quick] [--pairs N] [--row NAME] [--ours-only]
                    measure conversions against qemu-img and write docs/performance.md (needs 8 GiB of memory;
                    --quick: little data, one pair, the table only)
-  fixtures         make the images below fixtures/ anew, with other programs (see their .toml files)
+  fixtures         make the images missing below fixtures/, with other programs (see their .toml files)
   deny             licences, bans, duplicates and advisories of every dependency (installs cargo-deny)
   fuzz check       do the fuzz targets compile?
   fuzz seed        fill the fuzz corpora from fixtures

@@ -407,3 +407,34 @@ fn what_is_written_is_recognised_without_being_told() {
         assert_eq!(h2k_image::probe(&file).unwrap(), Format::Vmdk);
     }
 }
+
+/// A reader that shares no code with ours or with qemu-img (`rust-img-vmdk`).
+#[test]
+fn a_third_reader_reads_what_is_written() {
+    let source = fill::noise(2 * REACH + 5 * GRAIN, GRAIN, 77);
+    let dir = tempfile::tempdir().unwrap();
+    for kind in [Kind::MonolithicSparse, Kind::StreamOptimized] {
+        let path = write(&source, dir.path(), kind.name(), &options(kind), ONE);
+        let theirs = img_vmdk::VmdkReader::open(&path).unwrap();
+        assert_eq!(theirs.virtual_size(), source.len());
+        let (mut a, mut b) = (vec![0; GRAIN as usize], vec![0; GRAIN as usize]);
+        for at in (0..source.len()).step_by(GRAIN as usize) {
+            theirs.read_at(at, &mut a).unwrap();
+            source.read_at(at, &mut b).unwrap();
+            assert!(a == b, "{kind:?} at {at:#x}");
+        }
+    }
+}
+
+#[test]
+fn what_is_written_passes_the_check_without_a_remark() {
+    for kind in Kind::ALL {
+        for len in [512, GRAIN * 3 + 512, 2 * REACH + GRAIN] {
+            let source = fill::noise(len, GRAIN, 3);
+            let host = write_mem(&source, &options(kind), ONE);
+            let file = host.get("disk.vmdk").unwrap();
+            let found = h2k_image::check(file, &host, &OpenOptions::default()).unwrap();
+            assert_eq!(found.findings, [], "{kind:?} {len}");
+        }
+    }
+}

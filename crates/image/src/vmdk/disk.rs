@@ -5,8 +5,8 @@ use super::stream::Streams;
 use h2k_block::{BlockRead, Cache, Class, Error, Extent, HostFile, Kind, RawSpan, Result};
 use std::sync::Arc;
 
-/// Bytes of decoded grain tables kept for all extents of a disk.
-const TABLE_CACHE: u64 = 2 << 20;
+/// Bytes of decoded grain tables kept for all extents of a disk. A chain has this for each of its layers.
+const TABLE_CACHE: u64 = 1 << 20;
 
 /// Where the bytes of an extent come from.
 pub(super) enum Body {

@@ -70,7 +70,7 @@ impl Streams {
                 .min(left.len());
             let (now, later) = left.split_at_mut(n);
             self.coded.with(Vec::new, |coded| {
-                span.fetch(sparse, coded)?;
+                span.load(sparse, coded)?;
                 for (piece, i) in now.chunks_mut(size).zip(0_u64..) {
                     let guest = start.saturating_add(i.saturating_mul(grain));
                     let from = stored(sparse, table, next.saturating_add(i))?;
@@ -107,7 +107,7 @@ impl Streams {
             let mut whole = vec![0_u8; usize::try_from(sparse.shape.grain).unwrap_or(0)];
             let span = span(sparse, table, index, 1)?;
             self.coded.with(Vec::new, |coded| {
-                span.fetch(sparse, coded)?;
+                span.load(sparse, coded)?;
                 self.decode(
                     sparse,
                     span.bytes(coded, span.start),
@@ -173,7 +173,7 @@ struct Span {
 }
 
 impl Span {
-    fn fetch(&self, sparse: &Sparse, coded: &mut Vec<u8>) -> Result<()> {
+    fn load(&self, sparse: &Sparse, coded: &mut Vec<u8>) -> Result<()> {
         let len = usize::try_from(self.end.saturating_sub(self.start)).unwrap_or(0);
         if coded.len() < len {
             coded.resize(len, 0);

@@ -9,6 +9,7 @@ mod chains;
 mod corpus;
 mod hostile;
 mod oracle;
+mod properties;
 mod reading;
 mod writing;
 

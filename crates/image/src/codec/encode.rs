@@ -1,4 +1,5 @@
 use super::Coding;
+use super::deflate::Deflater;
 use crate::pool::Pool;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use h2k_block::{Class, Error, Result};
@@ -25,6 +26,7 @@ struct State {
 }
 
 enum Codec {
+    Deflate(Deflater),
     Stream(Compress),
     #[cfg(feature = "fast")]
     Zlib(libdeflater::Compressor),
@@ -91,6 +93,7 @@ impl Encoder {
 
     fn codec(&self) -> Codec {
         match self.coding {
+            Coding::Deflate if self.level < SAFE_LEVEL => Codec::Deflate(Deflater::new()),
             Coding::Deflate => Codec::Stream(Compress::new_with_window_bits(
                 Compression::new(self.level.max(SAFE_LEVEL)),
                 false,
@@ -120,6 +123,7 @@ impl Codec {
     /// Encodes `src` into `room` and says how many bytes that are; `None` where they do not fit.
     fn encode(&mut self, src: &[u8], room: &mut [u8]) -> Option<usize> {
         match self {
+            Self::Deflate(state) => state.encode(src, room),
             Self::Stream(state) => {
                 state.reset();
                 match state.compress(src, room, FlushCompress::Finish) {

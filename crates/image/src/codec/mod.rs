@@ -4,7 +4,9 @@
 //! everything is Rust: zlib-rs and ruzstd, which does not encode.
 
 mod decode;
+mod deflate;
 mod encode;
+mod huffman;
 
 #[allow(
     unused_imports,

@@ -1,9 +1,11 @@
 use super::bench::{Scratch, qemu_img, qemu_io};
 use crate::door::{LIMITS, knock};
-use h2k_block::MemHost;
+use h2k_block::{HostFile, MemDisk, MemHost};
+use h2k_image::qcow2::{self, Repair, Shrink};
 use h2k_image::{Format, OpenOptions, open};
 use h2k_testkit::{mutate::damage, rng::Rng};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A small image with data, zeros, compressed clusters and a snapshot, and where its structures lie.
 fn seed(options: &str, compress: &str) -> (Vec<u8>, Vec<Range<usize>>) {
@@ -61,6 +63,7 @@ fn seeds() -> Vec<(Vec<u8>, Vec<Range<usize>>)> {
 fn a_hundred_thousand_damaged_images_end_soon_and_in_bounds() {
     let seeds = seeds();
     let mut rng = Rng::new(0x9c02);
+    let mut opened = 0;
     for round in 0..100_000 {
         let (bytes, places) = &seeds[round % seeds.len()];
         let mut bytes = bytes.clone();
@@ -70,15 +73,17 @@ fn a_hundred_thousand_damaged_images_end_soon_and_in_bounds() {
             bytes.truncate(rng.below(bytes.len() as u64) as usize);
         }
         if round % 4 == 3 {
-            by_snapshot(bytes);
+            opened += u32::from(by_snapshot(bytes));
         } else {
             knock(bytes, Format::Qcow2);
         }
     }
+    // Most damage is found where it is, not at the door.
+    assert!(opened > 5_000, "{opened}");
 }
 
 /// The same door, through an internal snapshot.
-fn by_snapshot(bytes: Vec<u8>) {
+fn by_snapshot(bytes: Vec<u8>) -> bool {
     let host = MemHost::default();
     let file = host.put("image", bytes);
     let options = OpenOptions {
@@ -88,7 +93,7 @@ fn by_snapshot(bytes: Vec<u8>) {
         ..OpenOptions::default()
     };
     let Ok(image) = open(file, &host, &options) else {
-        return;
+        return false;
     };
     let mut buf = vec![0; 5000];
     let n = image.disk.len().min(5000) as usize;
@@ -100,4 +105,41 @@ fn by_snapshot(bytes: Vec<u8>) {
         };
         at = extent.end();
     }
+    true
+}
+
+#[test]
+fn damaged_images_are_checked_repaired_and_resized_in_bounds() {
+    let seeds = seeds();
+    let mut rng = Rng::new(0xc4ec);
+    let (mut sound, mut mended) = (0, 0);
+    for round in 0..20_000 {
+        let (bytes, places) = &seeds[round % seeds.len()];
+        let mut bytes = bytes.clone();
+        let place = &places[rng.below(places.len() as u64) as usize];
+        damage(&mut rng, &mut bytes, place.clone());
+        let file: Arc<dyn HostFile> = Arc::new(MemDisk::new(bytes));
+        let Ok(check) = qcow2::check(file.clone(), &LIMITS) else {
+            continue;
+        };
+        sound += u32::from(check.is_clean());
+        if round % 3 == 0 {
+            let len = rng.below(1 << 20) & !511;
+            let _ = qcow2::resize(file, len, Shrink::Discard, &LIMITS);
+            continue;
+        }
+        let Ok(repaired) = qcow2::repair(file.clone(), Repair::All, &LIMITS) else {
+            continue;
+        };
+        // A repair never makes things worse, and what it promises is what a fresh look finds.
+        assert!(repaired.after.errors <= repaired.before.errors, "round {round}");
+        mended += u32::from(repaired.after.is_clean() && !check.is_clean());
+        repaired.edit.commit(&*file, &MemDisk::default()).unwrap();
+        assert_eq!(
+            qcow2::check(file, &LIMITS).unwrap(),
+            repaired.after,
+            "round {round}"
+        );
+    }
+    assert!(sound > 1000 && mended > 1000, "{sound} {mended}");
 }

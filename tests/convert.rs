@@ -208,3 +208,12 @@ fn quiet_means_silent() {
     let ran = run(dir.path(), &["convert", "--quiet", "a.raw", "b.raw"]).good();
     assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""));
 }
+
+#[test]
+fn a_target_in_a_directory_that_is_not_there_names_the_directory() {
+    let dir = scratch();
+    raw_disk(&dir.path().join("a.raw"), 1 << 20, 1000, 1);
+    let ran = run(dir.path(), &["convert", "a.raw", "nowhere/b.qcow2"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.starts_with("error: nowhere does not exist\n"), "{ran:?}");
+}

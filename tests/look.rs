@@ -158,3 +158,52 @@ fn failures_are_json_where_json_was_asked_for() {
     assert_eq!((ran.code, ran.err.as_str()), (2, ""));
     assert_eq!(ran.json()["error"]["class"], "invalid");
 }
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let dir = scratch();
+    let file = std::fs::File::create(dir.path().join("a.raw")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    use std::os::unix::fs::FileExt;
+    for i in 0..4000 {
+        file.write_all_at(b"x", i * 16384).unwrap();
+    }
+    let mut child = crate::run::start(dir.path(), &["map", "a.raw"]);
+    drop(child.stdout.take());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!((out.status.code(), out.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn names_that_are_no_text_work_and_names_with_control_characters_stay_harmless() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = scratch();
+    let odd = std::ffi::OsStr::from_bytes(b"odd-\xff\x1b[31m.raw");
+    raw_disk(&dir.path().join(odd), 1 << 20, 1000, 1);
+    let ran = run(dir.path(), &["convert".as_ref(), odd, "b.qcow2".as_ref()]).good();
+    assert!(!ran.out.contains('\x1b'), "{ran:?}");
+    run(dir.path(), &["compare".as_ref(), odd, "b.qcow2".as_ref()]).good();
+    let json = run(dir.path(), &["info".as_ref(), "--json".as_ref(), odd])
+        .good()
+        .json();
+    assert_eq!(json["virtual-size"], 1 << 20);
+    std::fs::remove_file(dir.path().join(odd)).unwrap();
+    let ran = run(dir.path(), &["info".as_ref(), odd]);
+    assert!(ran.code == 1 && !ran.err.contains('\x1b'), "{ran:?}");
+}
+
+#[test]
+fn what_an_image_says_of_itself_cannot_command_the_terminal() {
+    let dir = scratch();
+    raw_disk(&dir.path().join("a.raw"), 1 << 20, 1000, 1);
+    let path = dir.path().join("a.qcow2");
+    run(dir.path(), &["convert", "-q", "a.raw", "a.qcow2"]).good();
+    oracle::ok(
+        "qemu-img",
+        &["snapshot", "-c", "evil\x1b[2J", path.to_str().unwrap()],
+    );
+    for args in [&["info", "a.qcow2"][..], &["snapshot", "list", "a.qcow2"]] {
+        let ran = run(dir.path(), args).good();
+        assert!(ran.out.contains("evil\\u{1b}[2J"), "{ran:?}");
+    }
+}

@@ -112,12 +112,13 @@ impl Failure {
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         let subject = self.subject.as_ref().map(|s| s.display().to_string());
-        let mut layers: Vec<&str> = self.error.layers().collect();
-        layers.dedup();
         // The headline names the subject already.
-        while layers.last().copied() == subject.as_deref() && !layers.is_empty() {
-            layers.pop();
-        }
+        let mut layers: Vec<&str> = self
+            .error
+            .layers()
+            .filter(|layer| Some(*layer) != subject.as_deref())
+            .collect();
+        layers.dedup();
         let mut line = String::new();
         for layer in layers.iter().rev() {
             line.push_str(layer);

@@ -10,7 +10,14 @@ use std::path::{Path, PathBuf};
 pub(crate) fn free(target: &Path, replace: bool, needed: &[&Info]) -> Result<PathBuf> {
     local(target)?;
     let Ok(there) = target.metadata() else {
-        return Ok(target.to_owned());
+        let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty());
+        return match dir {
+            Some(dir) if !dir.is_dir() => {
+                let error = Error::new(Class::NotFound, "the directory the target should be in");
+                Err(Failure::from(error).about(dir))
+            }
+            _ => Ok(target.to_owned()),
+        };
     };
     let refuse = |class, why: String| Failure::from(Error::new(class, why)).about(target);
     if let Some(file) = needed.iter().find_map(|info| same::among(target, info)) {

@@ -92,7 +92,10 @@ impl Making {
             Format::Vhd => self.vhd(),
             Format::Vhdx => self.vhdx(),
             Format::Vdi => self.vdi(),
-            other => Err(Failure::invalid(format!("{} images are not made", other.name()))),
+            other => Err(
+                Failure::invalid(format!("{} images are read, not made", other.name()))
+                    .advise("make a qcow2 image: --to qcow2"),
+            ),
         }
     }
 

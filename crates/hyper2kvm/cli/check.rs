@@ -1,6 +1,6 @@
 use super::source::SourceArgs;
 use super::{Context, Outcome, exit};
-use crate::term::{Style, exact};
+use crate::term::{Style, exact, shown};
 use h2k_convert::{CheckReport, Checking, FindingReport, Repair, Where};
 use std::path::PathBuf;
 
@@ -137,7 +137,9 @@ fn findings(all: &[FindingReport], style: Style) -> String {
         };
         out.push_str(&format!(
             "{word}: {} at {:#x}: {}\n",
-            finding.structure, finding.offset, finding.message
+            finding.structure,
+            finding.offset,
+            shown(&finding.message)
         ));
     }
     out

@@ -2,7 +2,7 @@ use super::digest::Kind;
 use super::making::MakingArgs;
 use super::source::SourceArgs;
 use super::{Context, Outcome, exit, value};
-use crate::term::{Fields, Progress, Screen, size};
+use crate::term::{Fields, Progress, Screen, shown, size};
 use h2k_convert::{Chain, Convert, ConvertReport, Failure, Format, Plan, Resize, human};
 use std::path::PathBuf;
 
@@ -141,7 +141,7 @@ fn plan_text(plan: &Plan, screen: &Screen) -> String {
     let chain: Vec<String> = plan
         .source
         .chain()
-        .map(|i| format!("{} ({}, {})", i.filename, i.format, human(i.virtual_size)))
+        .map(|i| format!("{} ({}, {})", shown(&i.filename), i.format, human(i.virtual_size)))
         .collect();
     fields.add("read", chain.join("\non top of "));
     fields.add("to read", size(plan.bytes_to_read));
@@ -156,7 +156,7 @@ fn plan_text(plan: &Plan, screen: &Screen) -> String {
         ),
     );
     if let Some(backing) = &plan.target_backing {
-        fields.add("on top of", backing);
+        fields.add("on top of", shown(backing));
     }
     fields.add("takes", format!("at most {}", size(plan.required)));
     if plan.replaces {
@@ -209,7 +209,7 @@ fn report_text(report: &ConvertReport, screen: &Screen) -> String {
         ),
     );
     if let Some(backing) = &report.target_backing {
-        fields.add("on top of", backing);
+        fields.add("on top of", shown(backing));
     }
     if let Some(digest) = &report.digest {
         fields.add(digest.kind, &digest.value);

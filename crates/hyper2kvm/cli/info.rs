@@ -1,6 +1,6 @@
 use super::source::SourceArgs;
 use super::{Context, Outcome, exit};
-use crate::term::{Align, Fields, Style, Table, exact, size, utc};
+use crate::term::{Align, Fields, Style, Table, exact, shown, size, utc};
 use h2k_convert::{Class, Failure, ImageReport, SnapshotReport, Source, human};
 use h2k_image::Value;
 use serde::Serialize;
@@ -77,7 +77,7 @@ fn text(image: &ImageReport, style: Style) -> String {
 fn one(image: &ImageReport, style: Style, indent: &str) -> String {
     let mut fields = Fields::default();
     let format = match &image.subformat {
-        Some(sub) => format!("{} {sub}", image.format),
+        Some(sub) => format!("{} {}", image.format, shown(sub)),
         None => image.format.to_owned(),
     };
     fields.add("format", format);
@@ -89,7 +89,9 @@ fn one(image: &ImageReport, style: Style, indent: &str) -> String {
     fields.add(
         "on disk",
         match image.actual_size {
-            Some(actual) if actual != length => format!("{} of a file {} long", human(actual), human(length)),
+            Some(actual) if human(actual) != human(length) => {
+                format!("{} of a file {} long", human(actual), human(length))
+            }
             Some(actual) => human(actual),
             None => format!("{} long", human(length)),
         },
@@ -101,7 +103,7 @@ fn one(image: &ImageReport, style: Style, indent: &str) -> String {
         let names: Vec<String> = image
             .files
             .iter()
-            .map(|f| format!("{}  {}", f.filename, human(f.length)))
+            .map(|f| format!("{}  {}", shown(&f.filename), human(f.length)))
             .collect();
         fields.add("files", names.join("\n"));
     }
@@ -118,7 +120,11 @@ fn one(image: &ImageReport, style: Style, indent: &str) -> String {
         out.push_str(&snapshots(&image.snapshots, style, &format!("{indent}  ")));
     }
     for warning in &image.warnings {
-        out.push_str(&format!("{indent}{} {warning}\n", style.yellow("warning:")));
+        out.push_str(&format!(
+            "{indent}{} {}\n",
+            style.yellow("warning:"),
+            shown(warning)
+        ));
     }
     out
 }
@@ -135,8 +141,8 @@ pub(super) fn snapshots(all: &[SnapshotReport], style: Style, indent: &str) -> S
     ]);
     for s in all {
         table.row([
-            s.id.clone(),
-            s.name.clone(),
+            shown(&s.id),
+            shown(&s.name),
             utc(s.date_sec),
             if s.vm_state_size == 0 {
                 "-".to_owned()
@@ -176,32 +182,19 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// One value on one line. Values come from images, so control characters in them are shown, not obeyed.
+/// One value on one line.
 fn flat(value: &Value) -> String {
     match value {
         Value::Flag(flag) => flag.to_string(),
         Value::List(list) => format!("{} values", list.len()),
         Value::Number(n) => exact(*n),
-        Value::Text(text) => text.chars().flat_map(visible).collect(),
-    }
-}
-
-fn visible(c: char) -> Vec<char> {
-    if c.is_control() {
-        c.escape_default().collect()
-    } else {
-        vec![c]
+        Value::Text(text) => shown(text),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_of_an_image_do_not_reach_the_terminal() {
-        assert_eq!(flat(&Value::Text("a\x1b[2Jb".to_owned())), "a\\u{1b}[2Jb");
-    }
 
     #[test]
     fn a_clock_counts_hours_beyond_a_day() {

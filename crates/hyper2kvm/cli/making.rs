@@ -8,7 +8,7 @@ use std::path::Path;
 #[command(next_help_heading = "Target")]
 pub(super) struct MakingArgs {
     /// Format of the target; its extension says when not given
-    #[arg(long, value_name = "FORMAT", value_parser = value::format())]
+    #[arg(long, value_name = "FORMAT", value_parser = value::made())]
     pub(super) to: Option<Format>,
     /// Compress: zlib[=1..9] or zstd[=1..19] (qcow2); zlib (vmdk, streamOptimized)
     #[arg(long, value_name = "CODEC[=LEVEL]", value_parser = compression)]

@@ -1,6 +1,6 @@
 use super::source::SourceArgs;
 use super::{Context, Outcome, exit, value};
-use crate::term::{Screen, Style};
+use crate::term::{Screen, Style, shown};
 use h2k_convert::{Class, Failure, MapEntry, human};
 use std::path::PathBuf;
 
@@ -79,7 +79,7 @@ impl<'a> Lines<'a> {
             self.pending = format!("{{\"filename\": {name}, \"virtual-size\": {len}, \"extents\": [");
         } else {
             let heading = format!(
-                "{:>18}  {:>18}  {:>9}  {:>5}  {:<15}  {:>18}  FILE",
+                "{:>14}  {:>14}  {:>8}  {:>5}  {:<10}  {:>14}  FILE",
                 "START", "LENGTH", "SIZE", "DEPTH", "STORED", "FILE OFFSET"
             );
             self.pending = format!("{}\n", self.style.dim(&heading));
@@ -103,12 +103,12 @@ impl<'a> Lines<'a> {
 
     fn line(&mut self, entry: &MapEntry) {
         let word = match (entry.data, entry.compressed, entry.present) {
-            (true, true, _) => "compressed data",
+            (true, true, _) => "compressed",
             (true, false, _) => "data",
             (false, _, true) => "zero",
             (false, _, false) => "hole",
         };
-        let padded = format!("{word:<15}");
+        let padded = format!("{word:<10}");
         let painted = if entry.data {
             self.style.cyan(&padded)
         } else {
@@ -116,12 +116,12 @@ impl<'a> Lines<'a> {
         };
         let offset = entry.offset.map_or_else(String::new, |o| format!("{o:#x}"));
         let line = format!(
-            "{:>#18x}  {:>#18x}  {:>9}  {:>5}  {painted}  {offset:>18}  {}",
+            "{:>#14x}  {:>#14x}  {:>8}  {:>5}  {painted}  {offset:>14}  {}",
             entry.start,
             entry.length,
             human(entry.length),
             entry.depth,
-            entry.file.as_deref().unwrap_or_default()
+            shown(entry.file.as_deref().unwrap_or_default())
         );
         self.pending.push_str(line.trim_end());
         self.pending.push('\n');

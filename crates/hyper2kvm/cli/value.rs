@@ -3,9 +3,18 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use h2k_convert::{Format, Resize};
 
-/// Accepts the names of formats, and qemu-img's `vpc`.
+/// Accepts the names of formats that can be read, and qemu-img's `vpc`.
 pub(super) fn format() -> impl TypedValueParser<Value = Format> {
-    let names = Format::ALL.map(|f| match f {
+    among(Format::ALL.to_vec())
+}
+
+/// Accepts the names of formats that can be made.
+pub(super) fn made() -> impl TypedValueParser<Value = Format> {
+    among(Format::ALL.into_iter().filter(|f| f.is_made()).collect())
+}
+
+fn among(formats: Vec<Format>) -> impl TypedValueParser<Value = Format> {
+    let names = formats.into_iter().map(|f| match f {
         Format::Vhd => PossibleValue::new("vhd").alias("vpc"),
         other => PossibleValue::new(other.name()),
     });

@@ -1,25 +1,25 @@
-use super::Style;
+use super::{Style, shown};
 use h2k_convert::{Class, Failure};
 
 /// A failure as text: what is wrong with which file, where and why, what was left behind, what to do.
 pub(super) fn text(failure: &Failure, style: Style) -> String {
     let mut out = format!("{} {}\n", style.red("error:"), style.bold(&failure.headline()));
     if let Some(detail) = failure.detail() {
-        out.push_str(&format!("  {detail}\n"));
+        out.push_str(&format!("  {}\n", shown(&detail)));
     }
     let plain = matches!(failure.class(), Class::Cancelled | Class::Invalid);
     if !plain {
         let class = format!("class: {}", failure.class().word());
         let after = match failure.aftermath() {
             [] => String::new(),
-            all => format!("   ({})", all.join("; ")),
+            all => format!("   ({})", shown(&all.join("; "))),
         };
         out.push_str(&format!("  {}\n", style.dim(&format!("{class}{after}"))));
     } else if !failure.aftermath().is_empty() {
-        out.push_str(&format!("  {}\n", failure.aftermath().join("; ")));
+        out.push_str(&format!("  {}\n", shown(&failure.aftermath().join("; "))));
     }
     if let Some(advice) = failure.error().advice() {
-        out.push_str(&format!("  {} {advice}\n", style.green("try:")));
+        out.push_str(&format!("  {} {}\n", style.green("try:"), shown(advice)));
     }
     out
 }

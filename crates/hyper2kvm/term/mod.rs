@@ -15,6 +15,19 @@ pub(crate) use screen::Screen;
 pub(crate) use style::{Colour, Style};
 pub(crate) use table::{Align, Table};
 
+/// Text that came from an image or a file name, for a terminal: control characters are shown, not obeyed.
+pub(crate) fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// `n` with a comma every three digits.
 pub(crate) fn exact(n: u64) -> String {
     let digits = n.to_string();
@@ -39,6 +52,12 @@ pub(crate) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(super::shown("a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
+        assert_eq!(super::shown("é ü"), "é ü");
+    }
+
     #[test]
     fn digits_are_grouped_by_threes() {
         assert_eq!(super::exact(0), "0");

@@ -57,11 +57,13 @@ impl Style {
         self.paint("36", text)
     }
 
+    /// `text`, coloured; never text that is coloured already: control characters in it are shown, not obeyed.
     fn paint(self, code: &str, text: &str) -> String {
+        let text = super::shown(text);
         if self.on && !text.is_empty() {
             format!("\x1b[{code}m{text}\x1b[0m")
         } else {
-            text.to_owned()
+            text
         }
     }
 }

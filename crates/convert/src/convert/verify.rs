@@ -144,14 +144,14 @@ mod tests {
 
     #[test]
     fn a_target_that_is_as_it_was_written_passes() {
-        for format in Format::ALL {
+        for format in Format::ALL.into_iter().filter(|f| f.is_made()) {
             verified(format, |_, _| {}).unwrap_or_else(|e| panic!("{}: {e}", format.name()));
         }
     }
 
     #[test]
     fn one_damaged_byte_of_content_is_found() {
-        for format in Format::ALL {
+        for format in Format::ALL.into_iter().filter(|f| f.is_made()) {
             let damage = |file: &std::fs::File, len: u64| {
                 // The noise is a third of the disk, and every byte of it matters: somewhere in the file's middle.
                 let mut found = None;
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_target_that_lost_its_end_is_found() {
-        for format in Format::ALL {
+        for format in Format::ALL.into_iter().filter(|f| f.is_made()) {
             let cut = |file: &std::fs::File, len: u64| file.set_len(len / 2).unwrap();
             assert!(verified(format, cut).is_err(), "{}", format.name());
         }

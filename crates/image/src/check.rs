@@ -106,6 +106,21 @@ impl Check {
         }
     }
 
+    /// Notes damage as a finding; hands every other failure back.
+    pub(crate) fn error(&mut self, e: Error) -> Result<()> {
+        if e.class() != Class::Corrupt {
+            return Err(e);
+        }
+        let place = e.place();
+        self.note(
+            Severity::Error,
+            place.map_or("image", |p| p.structure),
+            place.map_or(0, |p| p.offset),
+            || e.sentence().to_owned(),
+        );
+        Ok(())
+    }
+
     /// Whether there is neither an error nor a leak.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -131,6 +146,19 @@ pub fn check(file: Arc<dyn HostFile>, host: &dyn Host, options: &OpenOptions) ->
         Format::Qcow2 => {
             let name = file.name().display().to_string();
             crate::qcow2::check(file, &options.limits).map_err(|e| e.through(name))
+        }
+        Format::Vhd | Format::Vhdx | Format::Vdi => {
+            let name = file.name().display().to_string();
+            let mut check = Check::new(format);
+            let audited = match format {
+                Format::Vhd => crate::vhd::audit(&file, &options.limits, &mut check),
+                Format::Vhdx => crate::vhdx::audit(&file, &options.limits, &mut check),
+                _ => crate::vdi::audit(&file, &options.limits, &mut check),
+            };
+            match audited {
+                Ok(()) => Ok(check),
+                Err(e) => damaged(check, e).map_err(|e| e.through(name)),
+            }
         }
         _ => walk(file, host, options, format),
     }
@@ -173,15 +201,6 @@ fn walk(file: Arc<dyn HostFile>, host: &dyn Host, options: &OpenOptions, format:
 
 /// Damage is an answer; everything else is a failure.
 fn damaged(mut check: Check, e: Error) -> Result<Check> {
-    if e.class() != Class::Corrupt {
-        return Err(e);
-    }
-    let place = e.place();
-    check.note(
-        Severity::Error,
-        place.map_or("image", |p| p.structure),
-        place.map_or(0, |p| p.offset),
-        || e.sentence().to_owned(),
-    );
+    check.error(e)?;
     Ok(check)
 }

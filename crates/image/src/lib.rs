@@ -28,6 +28,7 @@ mod pages;
 #[allow(dead_code, reason = "used as soon as the first compressed format is read")]
 mod pool;
 mod recent;
+mod spans;
 mod windows;
 
 mod bochs;

@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod audit;
 mod door;
 mod fill;
 mod other;

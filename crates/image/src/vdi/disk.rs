@@ -39,7 +39,8 @@ pub(crate) fn open(file: Arc<dyn HostFile>, _opening: &mut Opening<'_>) -> Resul
     })
 }
 
-fn header(file: &dyn BlockRead) -> Result<Header> {
+/// Reads and checks the header.
+pub(super) fn header(file: &dyn BlockRead) -> Result<Header> {
     let bad = |what: String| Error::corrupt("header", 0, what);
     let mut header = Header::new_zeroed();
     if file.len() < 512 {
@@ -95,17 +96,17 @@ fn header(file: &dyn BlockRead) -> Result<Header> {
 }
 
 /// The block map.
-struct BlockMap {
-    pages: Pages,
-    size: u64,
-    block_size: u64,
-    map: u64,
+pub(super) struct BlockMap {
+    pub(super) pages: Pages,
+    pub(super) size: u64,
+    pub(super) block_size: u64,
+    pub(super) map: u64,
     data: u64,
     file_len: u64,
 }
 
 impl BlockMap {
-    fn new(file: &dyn HostFile, raw: Arc<dyn BlockRead>, header: &Header) -> Result<Self> {
+    pub(super) fn new(file: &dyn HostFile, raw: Arc<dyn BlockRead>, header: &Header) -> Result<Self> {
         let bad = |what: String| Error::corrupt("header", 0, what);
         let block_size = u64::from(header.block_size.get());
         if !block_size.is_power_of_two() || block_size < 512 {
@@ -141,7 +142,7 @@ impl BlockMap {
     }
 
     /// Where block `block` is; `needed` of its bytes have to be in the file.
-    fn block(&self, cursor: &mut Cursor<'_>, block: u64, needed: u64) -> Result<Stored> {
+    pub(super) fn block(&self, cursor: &mut Cursor<'_>, block: u64, needed: u64) -> Result<Stored> {
         let at = self.map.saturating_add(block.saturating_mul(4));
         match u32::from_le_bytes(cursor.word(at)?) {
             UNALLOCATED => Ok(Stored::Hole),

@@ -14,12 +14,14 @@
 //! Static and dynamic images are read. Undo and differencing images hold changes to another image that they name by
 //! UUID alone; they are refused by name.
 
+mod check;
 mod disk;
 mod layout;
 mod sink;
 
 use h2k_block::{BlockRead, Result};
 
+pub(crate) use check::audit;
 pub(crate) use disk::open;
 pub(crate) use sink::create;
 pub use sink::{Kind, Options};

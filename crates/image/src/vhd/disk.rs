@@ -84,20 +84,20 @@ fn creator(raw: &[u8; 4]) -> String {
 }
 
 /// The BAT and the block bitmaps.
-struct BlockMap {
-    pages: Pages,
+pub(super) struct BlockMap {
+    pub(super) pages: Pages,
     size: u64,
     /// Bytes of guest disk in a block: a power of two.
-    block_size: u64,
+    pub(super) block_size: u64,
     /// Bytes of bitmap before a block's data.
-    bitmap_len: u64,
-    bat: u64,
+    pub(super) bitmap_len: u64,
+    pub(super) bat: u64,
     file_len: u64,
     differencing: bool,
 }
 
 impl BlockMap {
-    fn new(
+    pub(super) fn new(
         file: &dyn HostFile,
         raw: Arc<dyn BlockRead>,
         found: &Found,
@@ -140,7 +140,7 @@ impl BlockMap {
     }
 
     /// Where the bitmap of block `block` is, if the block is stored; `needed` bytes of its data have to be there.
-    fn block(&self, cursor: &mut Cursor<'_>, block: u64, needed: u64) -> Result<Option<u64>> {
+    pub(super) fn block(&self, cursor: &mut Cursor<'_>, block: u64, needed: u64) -> Result<Option<u64>> {
         let at = self.bat.saturating_add(block.saturating_mul(4));
         let entry = u32::from_be_bytes(cursor.word(at)?);
         if entry == UNUSED {

@@ -102,6 +102,11 @@ fn at(file: &dyn BlockRead, offset: u64, size: usize) -> Result<std::result::Res
     })
 }
 
+/// Whether the copy at the head of a dynamic or differencing image can stand in for the footer.
+pub(super) fn copy_is_sound(file: &dyn BlockRead) -> Result<bool> {
+    Ok(at(file, 0, 512)?.is_ok())
+}
+
 /// Whether the file looks like a VHD.
 pub(super) fn probe(file: &dyn BlockRead) -> Result<bool> {
     let len = file.len();

@@ -14,6 +14,7 @@
 //! the whole of an allocated block is shown, whatever its bitmap says: qemu-img does so, and a maker that follows the
 //! specification zero-fills what it has not written.
 
+mod check;
 mod disk;
 mod footer;
 mod geometry;
@@ -23,6 +24,7 @@ mod sink;
 
 use h2k_block::{BlockRead, Result};
 
+pub(crate) use check::audit;
 pub(crate) use disk::open;
 pub(crate) use sink::create;
 pub use sink::{Kind, Options, Size};

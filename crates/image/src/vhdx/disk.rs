@@ -1,6 +1,6 @@
 //! Reading: payload blocks through the BAT ([MS-VHDX] 2.5), sector bitmaps over a parent.
 
-use super::header;
+use super::header::{self, Current, Regions};
 use super::layout::{
     FULLY_PRESENT, NOT_PRESENT, OFFSET_MASK, PARTIALLY_PRESENT, STATE_MASK, UNDEFINED, UNMAPPED, ZERO,
 };
@@ -12,20 +12,30 @@ use crate::{FileInfo, Format, Image, Info, Opening, Value, windows};
 use h2k_block::{BlockRead, Error, HostFile, Meter, Result};
 use std::sync::Arc;
 
-/// Opens the image in `file`.
-pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result<Image> {
-    let mut meter = Meter::new(opening.options.limits);
-    let mut warnings = Vec::new();
-    if !header::has_signature(&*file)? {
+/// An image without its parent: headers chosen, log replayed, metadata checked.
+pub(super) struct Loaded {
+    pub(super) current: Current,
+    pub(super) regions: Regions,
+    pub(super) view: Arc<Replayed>,
+    pub(super) map: BlockMap,
+}
+
+/// Reads everything but the blocks.
+pub(super) fn load(
+    file: &Arc<dyn HostFile>,
+    meter: &mut Meter,
+    warnings: &mut Vec<String>,
+) -> Result<Loaded> {
+    if !header::has_signature(&**file)? {
         return Err(Error::corrupt(
             "file type identifier",
             0,
             "no signature \"vhdxfile\"",
         ));
     }
-    let current = header::current(&*file, &mut warnings)?;
+    let current = header::current(&**file, warnings)?;
     let view = match current.log {
-        Some(log) => Replayed::replay(file.clone(), log, &mut meter)?,
+        Some(log) => Replayed::replay(file.clone(), log, meter)?,
         None => Replayed::clean(file.clone()),
     };
     if view.entries > 0 {
@@ -34,8 +44,9 @@ pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result
             view.entries
         ));
     }
-    let regions = header::regions(&view, &mut warnings)?;
-    let metadata = metadata::read(&view, &regions.metadata, &mut meter)?;
+    let view = Arc::new(view);
+    let regions = header::regions(&*view, warnings)?;
+    let metadata = metadata::read(&*view, &regions.metadata, meter)?;
     let bat_len = regions.bat.end.saturating_sub(regions.bat.start);
     let needed = metadata.bat_entries().saturating_mul(8);
     if bat_len < needed {
@@ -48,6 +59,30 @@ pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result
             ),
         ));
     }
+    let map = BlockMap {
+        pages: Pages::new(view.clone()),
+        file_len: view.len(),
+        bat: regions.bat.start,
+        ratio: metadata.chunk_ratio(),
+        differencing: metadata.parent.is_some(),
+        metadata,
+    };
+    Ok(Loaded {
+        current,
+        regions,
+        view,
+        map,
+    })
+}
+
+/// Opens the image in `file`.
+pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result<Image> {
+    let mut meter = Meter::new(opening.options.limits);
+    let mut warnings = Vec::new();
+    let Loaded {
+        current, view, map, ..
+    } = load(&file, &mut meter, &mut warnings)?;
+    let metadata = &map.metadata;
 
     let mut info = Info::new(file.name().to_owned(), Format::Vhdx, metadata.disk_size);
     info.files.push(FileInfo::of(&*file));
@@ -63,15 +98,6 @@ pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result
     let parent = match &metadata.parent {
         Some(locator) => parent(&*file, locator, opening, &mut info)?,
         None => None,
-    };
-    let view: Arc<dyn BlockRead> = Arc::new(view);
-    let map = BlockMap {
-        pages: Pages::new(view.clone()),
-        file_len: view.len(),
-        bat: regions.bat.start,
-        ratio: metadata.chunk_ratio(),
-        differencing: metadata.parent.is_some(),
-        metadata,
     };
     Ok(Image {
         disk: Arc::new(Layered::new(map, view, parent)),
@@ -140,18 +166,18 @@ impl Metadata {
 }
 
 /// The BAT and the sector bitmaps.
-struct BlockMap {
-    pages: Pages,
+pub(super) struct BlockMap {
+    pub(super) pages: Pages,
     file_len: u64,
     /// File offset of the BAT.
     bat: u64,
     ratio: u64,
     differencing: bool,
-    metadata: Metadata,
+    pub(super) metadata: Metadata,
 }
 
 /// A payload block's entry, checked.
-enum Block {
+pub(super) enum Block {
     Simple(Stored),
     /// Sectors of this block and of the parent, as the chunk's sector bitmap says.
     Mixed(u64),
@@ -166,7 +192,7 @@ impl BlockMap {
     }
 
     /// `needed` bytes of the block have to be in the file.
-    fn block(&self, cursor: &mut Cursor<'_>, block: u64, needed: u64) -> Result<Block> {
+    pub(super) fn block(&self, cursor: &mut Cursor<'_>, block: u64, needed: u64) -> Result<Block> {
         let at = self.entry_offset(block);
         let entry = u64::from_le_bytes(cursor.word(at)?);
         let host = entry & OFFSET_MASK;
@@ -194,8 +220,28 @@ impl BlockMap {
         }
     }
 
+    /// How many payload blocks from `block` on are surely not present: the host stores nothing where their entries
+    /// are. 0 when that part of the BAT has to be looked at.
+    pub(super) fn blank(&self, cursor: &mut Cursor<'_>, block: u64) -> Result<u64> {
+        let at = self.entry_offset(block);
+        let entries = cursor.blank_until(at)?.saturating_sub(at) / 8;
+        // Of n entries in a row at most n/(ratio+1) + 1 are those of sector bitmaps.
+        let bitmaps = entries
+            .checked_div(self.ratio.saturating_add(1))
+            .unwrap_or(0)
+            .saturating_add(1);
+        Ok(entries.saturating_sub(bitmaps))
+    }
+
     /// The run of sectors from `within` to `to` of a block at `host`, from the block's part of its sector bitmap.
-    fn mixed(&self, cursor: &mut Cursor<'_>, block: u64, host: u64, within: u64, to: u64) -> Result<Run> {
+    pub(super) fn mixed(
+        &self,
+        cursor: &mut Cursor<'_>,
+        block: u64,
+        host: u64,
+        within: u64,
+        to: u64,
+    ) -> Result<Run> {
         let chunk = block.checked_div(self.ratio).unwrap_or(0);
         let index = chunk
             .saturating_add(1)
@@ -258,17 +304,9 @@ impl Runs for BlockMap {
         while offset.saturating_add(len) < end {
             block = block.saturating_add(1);
             if first == Stored::Hole {
-                // Entries the host does not store are all "not present".
-                let at = self.entry_offset(block);
-                let blank = cursor.blank_until(at)?.saturating_sub(at) / 8;
-                // A stretch of n entries holds at least n - n/(ratio+1) - 1 payload blocks.
-                let bitmaps = blank
-                    .checked_div(self.ratio.saturating_add(1))
-                    .unwrap_or(0)
-                    .saturating_add(1);
-                let skipped = blank.saturating_sub(bitmaps);
-                len = len.saturating_add(skipped.saturating_mul(size));
-                block = block.saturating_add(skipped);
+                let blank = self.blank(&mut cursor, block)?;
+                len = len.saturating_add(blank.saturating_mul(size));
+                block = block.saturating_add(blank);
                 if offset.saturating_add(len) >= end {
                     break;
                 }

@@ -141,6 +141,15 @@ pub(super) fn regions(file: &dyn BlockRead, warnings: &mut Vec<String>) -> Resul
     ))
 }
 
+/// Says so when the second region table, which reading does not need, is damaged.
+pub(super) fn second_table(file: &dyn BlockRead, warnings: &mut Vec<String>) -> Result<()> {
+    let [_, offset] = REGION_TABLES;
+    if let Err(why) = table(file, offset)? {
+        warnings.push(format!("region table 2 at {offset:#x} is not valid ({why})"));
+    }
+    Ok(())
+}
+
 fn table(file: &dyn BlockRead, offset: u64) -> Result<std::result::Result<Vec<u8>, &'static str>> {
     let len = u64::try_from(REGION_TABLE_LEN).unwrap_or(u64::MAX);
     if file.len() < offset.saturating_add(len) {

@@ -16,6 +16,7 @@
 //! The header with the higher sequence number counts. When it names a log, the log's active sequence of entries is
 //! what other metadata really is: it is replayed in memory (`log.rs`), before anything else is looked at.
 
+mod check;
 mod disk;
 mod header;
 mod layout;
@@ -25,6 +26,7 @@ mod sink;
 
 use h2k_block::{BlockRead, Result};
 
+pub(crate) use check::audit;
 pub(crate) use disk::open;
 pub use sink::Options;
 pub(crate) use sink::create;

@@ -1,6 +1,6 @@
 //! vhd: known answers, differential tests, a builder of odd images, damage.
 
-mod build;
+pub mod build;
 mod damage;
 mod known;
 mod made;

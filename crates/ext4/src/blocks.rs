@@ -143,10 +143,10 @@ impl Blocks {
             return Ok(found);
         }
         let ahead = ahead.clamp(1, self.count.saturating_sub(number));
-        match self.fetch(number, ahead) {
+        match self.load(number, ahead) {
             Ok(block) => Ok(block),
             // The blocks after it may be unreadable while this one is not.
-            Err(_) if ahead > 1 => self.fetch(number, 1),
+            Err(_) if ahead > 1 => self.load(number, 1),
             Err(e) => Err(e),
         }
         .map_err(|e| e.at(structure, self.offset(number)))
@@ -165,7 +165,7 @@ impl Blocks {
         self.disk.read_at(offset, buf)
     }
 
-    fn fetch(&self, number: u64, count: u64) -> Result<Block> {
+    fn load(&self, number: u64, count: u64) -> Result<Block> {
         let size = usize::try_from(self.size()).unwrap_or(usize::MAX);
         let n = usize::try_from(count).unwrap_or(1);
         let mut bytes = vec![0; size.saturating_mul(n)];

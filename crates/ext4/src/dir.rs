@@ -164,7 +164,7 @@ impl Ext4 {
             return Ok(());
         };
         if dir.has(inode_flag::INDEX)
-            && let Some(index) = htree::index_of(&self.form(dir), number, block)
+            && let Some(index) = htree::index_of(number, block)
         {
             return index.check_sum(seed, block, place);
         }

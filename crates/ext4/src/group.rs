@@ -30,24 +30,22 @@ pub(crate) struct Group {
     pub(crate) block_bitmap_csum: u32,
     /// Whether the upper halves of the bitmap checksums exist.
     pub(crate) wide_csum: bool,
+    /// The primary descriptor with nothing wrong about it: copies are not kept up to date, and what they say of free
+    /// space is old.
+    pub(crate) current: bool,
 }
 
 /// All groups of one filesystem.
 #[derive(Debug)]
 pub(crate) struct Groups {
     sb: SuperBlock,
-    /// The group whose superblock was used: its descriptors are asked first.
+    /// The group whose superblock was used: its descriptors are asked right after the primary ones.
     home: u32,
 }
 
 impl Groups {
     pub(crate) fn new(sb: SuperBlock, home: u32) -> Self {
         Self { sb, home }
-    }
-
-    /// The group whose superblock is used.
-    pub(crate) fn home(&self) -> u32 {
-        self.home
     }
 
     /// The superblock the groups were described with.
@@ -88,7 +86,7 @@ impl Groups {
                 groups.extend(u32::try_from(g).ok());
             }
         } else {
-            groups.extend([self.home, 0]);
+            groups.extend([0, self.home]);
             groups.extend(
                 [1, 3, 5, 7, 9]
                     .into_iter()
@@ -136,7 +134,8 @@ impl Groups {
         for (turn, block) in self.copies(geo, nr).into_iter().enumerate() {
             let place = blocks.offset(block).saturating_add(skip);
             match self.parse(geo, blocks.get(block, "group descriptor"), skip, group, place) {
-                Ok((found, true)) => {
+                Ok((mut found, true)) => {
+                    found.current = turn == 0;
                     if turn > 0 {
                         warnings.add(format!(
                             "the descriptor of group {group} is damaged; the copy at block {block} is used"
@@ -196,6 +195,7 @@ impl Groups {
             block_uninit: flags & BG_BLOCK_UNINIT != 0,
             block_bitmap_csum: pair(desc.block_bitmap_csum_lo.get(), desc.block_bitmap_csum_hi.get()),
             wide_csum: geo.desc_size >= 64,
+            current: false,
         };
         let table_end = group.inode_table.saturating_add(geo.table_blocks());
         let inside = |block: u64| block >= geo.first_block.max(1) && block < geo.blocks;

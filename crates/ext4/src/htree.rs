@@ -3,7 +3,6 @@
 use crate::blocks::Block;
 use crate::bytes::{at, le32};
 use crate::checksum::Seed;
-use crate::dir::Form;
 use crate::feature::incompat;
 use crate::inode::Inode;
 use crate::layout::{DirEntry, DxCountLimit, DxEntry, DxRootInfo};
@@ -27,7 +26,7 @@ pub(crate) struct Index {
 
 /// The index in directory block `number`, if it carries one: the first block does, and blocks that look like one
 /// empty entry.
-pub(crate) fn index_of(_form: &Form, number: u64, block: &[u8]) -> Option<Index> {
+pub(crate) fn index_of(number: u64, block: &[u8]) -> Option<Index> {
     let start = if number == 0 {
         let info: &DxRootInfo = at(block, ROOT_INFO)?;
         ROOT_INFO.checked_add(usize::from(info.info_length))?
@@ -172,7 +171,7 @@ impl Ext4 {
         };
         let (hash, _) = hasher.hash(name);
         let below = info.indirect_levels;
-        let mut way = vec![self.level(dir, 0, root, place, hash)?];
+        let mut way = vec![Self::level(0, root, place, hash)?];
         for _ in 0..below {
             let child = way.last().map_or(0, Level::child);
             way.push(self.inner(dir, child, count, hash)?);
@@ -190,8 +189,8 @@ impl Ext4 {
         Err(dir.corrupt("has an index that goes round in circles"))
     }
 
-    fn level(&self, dir: &Inode, number: u64, block: Block, place: u64, hash: u32) -> Result<Level> {
-        let index = index_of(&self.form(dir), number, &block).ok_or_else(|| {
+    fn level(number: u64, block: Block, place: u64, hash: u32) -> Result<Level> {
+        let index = index_of(number, &block).ok_or_else(|| {
             Error::corrupt("directory index", place, format!("block {number} carries none"))
         })?;
         index.check(&block, place)?;
@@ -201,7 +200,7 @@ impl Ext4 {
 
     fn inner(&self, dir: &Inode, number: u64, count: u64, hash: u32) -> Result<Level> {
         let (block, place) = self.indexed_block(dir, number, count)?;
-        self.level(dir, number, block, place, hash)
+        Self::level(number, block, place, hash)
     }
 
     fn indexed_block(&self, dir: &Inode, number: u64, count: u64) -> Result<(Block, u64)> {

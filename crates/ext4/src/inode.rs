@@ -39,6 +39,8 @@ pub(crate) struct Inode {
     pub(crate) ctime: Time,
     pub(crate) mtime: Time,
     pub(crate) crtime: Option<Time>,
+    /// Project id, 0 where there is none.
+    pub(crate) project: u32,
     /// `i_atime`, `i_mtime` and `i_version` as they stand: `ea_inode` keeps other things there.
     pub(crate) atime_raw: u32,
     pub(crate) mtime_raw: u32,
@@ -136,6 +138,7 @@ impl Inode {
             mtime: time(base.mtime.get(), extra.mtime_extra.get()),
             crtime: (extra.extra_isize.get() >= 24)
                 .then(|| time(extra.crtime.get(), extra.crtime_extra.get())),
+            project: extra.projid.get(),
             atime_raw: base.atime.get(),
             mtime_raw: base.mtime.get(),
             raw: raw.into(),

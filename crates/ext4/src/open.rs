@@ -3,7 +3,7 @@
 use crate::blocks::Blocks;
 use crate::bytes::{at, le32};
 use crate::feature::{self, compat, incompat, ro_compat};
-use crate::geometry::{self, Found, Geometry, read_super};
+use crate::geometry::{self, Found, read_super};
 use crate::group::Groups;
 use crate::inode;
 use crate::journal::fast::{self, Changes};
@@ -74,12 +74,15 @@ pub fn open_with(disk: Arc<dyn BlockRead>, limits: &Limits, journal: Journal) ->
     if has_journal && (marked || from_backup) {
         match journal {
             Journal::Replay => fs = recover(fs, disk, &sb, limits, marked)?,
-            Journal::Ignore if marked => fs
-                .warnings
-                .add("the journal holds changes that were not replayed, as asked"),
+            Journal::Ignore if marked => {
+                fs.maps_hold = false;
+                fs.warnings
+                    .add("the journal holds changes that were not replayed, as asked");
+            }
             Journal::Ignore => {}
         }
     }
+    fs.maps_hold &= is_clean(&fs);
     look_around(&fs, &sb);
     Ok(fs)
 }
@@ -97,7 +100,15 @@ fn assemble(disk: Arc<dyn BlockRead>, found: Found, limits: &Limits, warnings: W
         limits: *limits,
         fast: Changes::default(),
         facts,
+        maps_hold: true,
     }
+}
+
+/// Whether the superblock says that nothing went wrong and nothing is left to do.
+fn is_clean(fs: &Ext4) -> bool {
+    let state = fs.groups.superblock().state.get();
+    let unmounted = state & STATE_VALID != 0 || fs.geo.has_compat(compat::HAS_JOURNAL);
+    unmounted && state & STATE_ERROR == 0
 }
 
 /// Replays the journal and opens what it leads to. `marked`: the superblock says that there is something to replay.
@@ -158,39 +169,16 @@ fn recover(
         outcome.blocks,
         changes.commits()
     ));
-    // The superblock itself may have come through the journal.
-    let fresh = if fs.groups.home() == 0 {
-        let sb = read_super(&*overlay, SUPER_AT)?;
-        let geometry = Geometry::new(&sb, SUPER_AT)?;
-        Some((sb, geometry))
-    } else {
-        None
-    };
-    Ok(reopened(fs, overlay, fresh, changes, limits))
-}
-
-fn reopened(
-    fs: Ext4,
-    overlay: Arc<Overlay>,
-    fresh: Option<(SuperBlock, Geometry)>,
-    changes: Changes,
-    limits: &Limits,
-) -> Ext4 {
-    let home = fs.groups.home();
-    let (sb, geometry) = fresh.unwrap_or_else(|| (fs.groups.superblock().clone(), fs.geo.clone()));
-    let found = Found {
-        sb,
-        geometry,
-        group: home,
-        primary: None,
-    };
-    let facts = fs.facts;
+    // The superblock itself may have come through the journal, a sound one over a damaged one, too.
+    let found = geometry::find(&*overlay)?;
     let opened = assemble(overlay, found, limits, fs.warnings);
-    Ext4 {
+    Ok(Ext4 {
         fast: changes,
-        facts,
+        // As found on the volume: `needs_recovery` is one of them.
+        facts: fs.facts,
+        maps_hold: outcome.damage.is_none(),
         ..opened
-    }
+    })
 }
 
 /// The journal by its inode, or by the copy of it in the superblock.
@@ -225,10 +213,9 @@ fn look_around(fs: &Ext4, sb: &SuperBlock) {
             "the filesystem has {promised} bytes, but the volume only {there}"
         ));
     }
-    let state = now.state.get();
-    if state & STATE_ERROR != 0 {
+    if now.state.get() & STATE_ERROR != 0 {
         warn("the kernel recorded errors in this filesystem; fsck should be run".to_owned());
-    } else if state & STATE_VALID == 0 && !fs.geo.has_compat(compat::HAS_JOURNAL) {
+    } else if !is_clean(fs) {
         warn("the filesystem was not cleanly unmounted and has no journal".to_owned());
     }
     if now.last_orphan.get() != 0 {

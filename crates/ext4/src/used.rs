@@ -123,10 +123,14 @@ impl Ext4 {
     fn used_in_group(&self, block: u64) -> Result<(bool, u64)> {
         let since = block.saturating_sub(self.geo.first_block);
         let number = u32::try_from(since.checked_div(self.geo.group_blocks).unwrap_or(0)).unwrap_or(u32::MAX);
-        let bitmap = self.bitmap(&self.group(number)?)?;
+        let group = self.group(number)?;
         let within = since.checked_rem(self.geo.group_blocks).unwrap_or(0);
         let bits = self.geo.cluster_bits;
         let len = self.geo.group_len(number);
+        if !group.current {
+            return Ok((true, len.saturating_sub(within).max(1)));
+        }
+        let bitmap = self.bitmap(&group)?;
         let clusters = len.checked_shr(bits).unwrap_or(0).max(1);
         // The last cluster of a filesystem may be cut off: it counts as the one before.
         let first = within
@@ -166,7 +170,8 @@ impl Ext4 {
         if block < self.geo.first_block {
             return answer(self.geo.first_block, true);
         }
-        if block >= self.geo.blocks {
+        // Where the bitmaps may be wrong, nothing counts as free.
+        if block >= self.geo.blocks || !self.maps_hold {
             return Ok(Extent::new(offset, all, Kind::Data));
         }
         let last = end.div_ceil(self.geo.block_size()).min(self.geo.blocks);

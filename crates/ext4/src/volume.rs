@@ -27,6 +27,8 @@ pub struct Ext4 {
     /// What fast commits in the journal change; applied while reading.
     pub(crate) fast: Changes,
     pub(crate) facts: Facts,
+    /// Whether the bitmaps can be believed: the filesystem is clean, or its journal was replayed whole.
+    pub(crate) maps_hold: bool,
 }
 
 impl Ext4 {
@@ -34,6 +36,14 @@ impl Ext4 {
     #[must_use]
     pub fn disk(&self) -> &Arc<dyn BlockRead> {
         self.blocks.disk()
+    }
+
+    /// The project a node is counted for (the `project` feature); 0 where inodes have no room for one.
+    ///
+    /// # Errors
+    /// When the node is damaged or does not exist.
+    pub fn project(&self, node: Node) -> Result<u32> {
+        Ok(self.inode(node)?.project)
     }
 
     pub(crate) fn meter(&self) -> Meter {

@@ -1,7 +1,7 @@
 //! Damage: one structure at a time with the error it has to end in, and a hundred thousand random ones.
 
 use crate::door;
-use crate::live::{Scratch, open};
+use crate::kernel::{Scratch, open};
 use h2k_block::{BlockWrite, Class, Error, Limits, MemDisk};
 use h2k_ext4::{Ext4, Journal};
 use h2k_fs::{FileKind, FsRead, Node};

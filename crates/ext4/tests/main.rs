@@ -11,7 +11,9 @@
 )]
 
 mod corpus;
+mod crash;
 mod door;
 mod hostile;
+mod kernel;
 mod live;
 mod tree;

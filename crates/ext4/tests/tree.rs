@@ -17,6 +17,8 @@ pub struct Size {
     pub xattr: usize,
     /// Length of the longest link.
     pub link: usize,
+    /// Length of the sparse file; 67 MiB reach the third level of a block map with blocks of 1 KiB.
+    pub sparse: u64,
 }
 
 impl Size {
@@ -25,6 +27,7 @@ impl Size {
         pieces: 800,
         xattr: 900,
         link: 4094,
+        sparse: 67 << 20,
     };
 }
 
@@ -60,10 +63,13 @@ fn contents(root: &Path, size: Size) {
         (1 << 22) + (12 << 12),
         65 << 20,
         (66 << 20) + 7,
-    ] {
+    ]
+    .into_iter()
+    .filter(|at| *at < size.sparse)
+    {
         sparse.write_all_at(b"here", at).unwrap();
     }
-    sparse.set_len((67 << 20) + 99_999).unwrap();
+    sparse.set_len(size.sparse + 99_999).unwrap();
     // Many extents: every other block is missing.
     let pieces = File::create(dir.join("pieces")).unwrap();
     for n in 0..size.pieces {

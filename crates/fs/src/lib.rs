@@ -5,6 +5,7 @@
 //!
 //! Non-goals: partitions, mounting, host paths.
 
+mod acl;
 mod mem;
 mod path;
 mod walk;
@@ -12,6 +13,7 @@ mod walk;
 use h2k_block::{Extent, Result};
 use std::ops::ControlFlow;
 
+pub use acl::linux_acl;
 pub use mem::MemFs;
 pub use path::{lookup_path, parts, read_file, resolve};
 pub use walk::{Visit, walk};

@@ -22,7 +22,7 @@ pub(crate) struct Changes {
     names: HashMap<u32, Names>,
     /// Runs of volume blocks that became used, ascending.
     added: Vec<(u64, u64)>,
-    /// Inodes that were created.
+    /// Fast commits that were complete.
     commits: u32,
 }
 

@@ -97,6 +97,58 @@ pub(crate) fn replay(
     Ok(outcome)
 }
 
+/// The way along the log.
+struct Walker<'a, 'b> {
+    log: &'a Log<'b>,
+    meter: &'a mut Meter,
+    fs_blocks: u64,
+    /// The block that comes next.
+    at: u32,
+    /// Blocks that one round still has.
+    left: u32,
+}
+
+impl Walker<'_, '_> {
+    /// Reads the next block; `None` after a full round.
+    fn next(&mut self, buf: &mut [u8]) -> Result<Option<u32>> {
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(None);
+        };
+        self.meter.step("journal block")?;
+        let here = self.at;
+        self.log.read(here, buf)?;
+        self.left = left;
+        self.at = self.log.next(here);
+        Ok(Some(here))
+    }
+
+    /// The data blocks behind a descriptor block.
+    fn descriptor(
+        &mut self,
+        buf: &[u8],
+        sequence: u32,
+        pending: &mut Pending,
+    ) -> Result<std::result::Result<(), String>> {
+        if self.log.crc32_commits() {
+            pending.crc = crc32_be(pending.crc, buf);
+        }
+        let tags = match tags(self.log, buf) {
+            Ok(tags) => tags,
+            Err(what) => return Ok(Err(what)),
+        };
+        let mut data = vec![0; self.log.block_len()];
+        for tag in tags {
+            let Some(here) = self.next(&mut data)? else {
+                return Ok(Err("is longer than the journal".to_owned()));
+            };
+            if let Err(what) = take(self.log, &tag, &data, here, sequence, self.fs_blocks, pending) {
+                return Ok(Err(what));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
 fn scan(log: &Log<'_>, fs_blocks: u64, plan: &mut Plan, meter: &mut Meter) -> Result<Outcome> {
     let mut outcome = Outcome {
         next: log.sequence,
@@ -104,61 +156,25 @@ fn scan(log: &Log<'_>, fs_blocks: u64, plan: &mut Plan, meter: &mut Meter) -> Re
     };
     let mut pending = Pending::new();
     let mut buf = vec![0; log.block_len()];
-    let mut at_block = log.start;
-    let mut left = log.len();
-    // Every turn walks at least one block of the log, and never past one round.
-    while let Some(rest) = left.checked_sub(1) {
-        left = rest;
-        meter.step("journal block")?;
-        log.read(at_block, &mut buf)?;
+    let mut walker = Walker {
+        log,
+        meter,
+        fs_blocks,
+        at: log.start,
+        left: log.len(),
+    };
+    // Ends after one round at the latest.
+    while let Some(here) = walker.next(&mut buf)? {
         let sequence = outcome.next;
-        let Some(kind) = header(&buf, sequence).map(|h| h.blocktype.get()) else {
-            break;
-        };
-        let here = at_block;
-        at_block = log.next(at_block);
-        let step = match kind {
-            block_type::DESCRIPTOR => {
-                if log.crc32_commits() {
-                    pending.crc = crc32_be(pending.crc, &buf);
-                }
-                let tags = tags(log, &buf, sequence);
-                match tags {
-                    Ok(tags) => {
-                        let mut data = vec![0; log.block_len()];
-                        let mut result = Ok(());
-                        for tag in tags {
-                            meter.step("journal block")?;
-                            let Some(rest) = left.checked_sub(1) else {
-                                result = Err("is longer than the journal".to_owned());
-                                break;
-                            };
-                            left = rest;
-                            log.read(at_block, &mut data)?;
-                            result = take(log, &tag, &data, at_block, sequence, fs_blocks, &mut pending);
-                            if result.is_err() {
-                                break;
-                            }
-                            at_block = log.next(at_block);
-                        }
-                        result
-                    }
-                    Err(e) => Err(e),
-                }
-            }
-            block_type::REVOKE => revoke(log, &buf, &mut pending),
-            block_type::COMMIT => match commit(log, &buf, &pending) {
-                Ok(()) => {
-                    for (block, copy) in std::mem::replace(&mut pending, Pending::new()).drain(plan, sequence)
-                    {
-                        plan.copies.insert(block, copy);
-                    }
-                    outcome.transactions = outcome.transactions.saturating_add(1);
-                    outcome.next = sequence.wrapping_add(1);
-                    Ok(())
-                }
-                Err(e) => Err(e),
-            },
+        let step = match header(&buf, sequence).map(|h| h.blocktype.get()) {
+            Some(block_type::DESCRIPTOR) => walker.descriptor(&buf, sequence, &mut pending)?,
+            Some(block_type::REVOKE) => revoke(log, &buf, &mut pending),
+            Some(block_type::COMMIT) => commit(log, &buf, &pending).map(|()| {
+                plan.add(std::mem::replace(&mut pending, Pending::new()), sequence);
+                outcome.transactions = outcome.transactions.saturating_add(1);
+                outcome.next = sequence.wrapping_add(1);
+            }),
+            // What an older round left behind, or nothing: the log ends here.
             _ => break,
         };
         if let Err(what) = step {
@@ -169,13 +185,13 @@ fn scan(log: &Log<'_>, fs_blocks: u64, plan: &mut Plan, meter: &mut Meter) -> Re
     Ok(outcome)
 }
 
-impl Pending {
-    /// Enters the revoke records, and hands out the copies.
-    fn drain(self, plan: &mut Plan, sequence: u32) -> Vec<(u64, Copy)> {
-        for block in self.revoked {
-            plan.revoked.insert(block, sequence);
+impl Plan {
+    /// Enters a transaction that turned out complete.
+    fn add(&mut self, pending: Pending, sequence: u32) {
+        for block in pending.revoked {
+            self.revoked.insert(block, sequence);
         }
-        self.copies
+        self.copies.extend(pending.copies);
     }
 }
 
@@ -221,7 +237,7 @@ fn take(
 }
 
 /// The tags of a descriptor block, after checking the block.
-fn tags(log: &Log<'_>, buf: &[u8], _sequence: u32) -> std::result::Result<Vec<Parsed>, String> {
+fn tags(log: &Log<'_>, buf: &[u8]) -> std::result::Result<Vec<Parsed>, String> {
     check_tail(log, buf, "descriptor block")?;
     let usable = if log.has_checksums() {
         buf.len().saturating_sub(4)

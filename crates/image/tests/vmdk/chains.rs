@@ -267,3 +267,15 @@ fn bytes_of_the_parent_can_be_cloned_through_the_child() {
     span.file.read_at(span.offset, &mut raw).unwrap();
     assert!(span.len == 4096 && raw == flat[4096..8192]);
 }
+
+#[test]
+fn a_native_snapshot_is_refused_by_name() {
+    let (host, _) = with_base();
+    child(&host, "vmfsSparse", BASE, "base.vmdk", &[]);
+    let mut text = host.get("image").unwrap().to_vec();
+    text.extend(b"isNativeSnapshot=\"yes\"\n");
+    host.put("image", text);
+    let e = open_mem(&host, "image").err().unwrap();
+    assert_eq!(e.class(), Class::Unsupported);
+    assert!(e.to_string().contains("native snapshot"), "{e}");
+}

@@ -188,6 +188,31 @@ fn backing_chains_of_qemu_img_are_read_as_it_reads_them() {
 }
 
 #[test]
+fn a_parent_written_to_after_the_snapshot_is_refused_by_us_and_by_qemu() {
+    let dir = tempfile::tempdir().unwrap();
+    let (base, top) = (dir.path().join("base.vmdk"), dir.path().join("top.vmdk"));
+    qemu_img(&["create", "-f", "vmdk", text(&base), "1M"]);
+    qemu_img(&[
+        "create",
+        "-f",
+        "vmdk",
+        "-F",
+        "vmdk",
+        "-b",
+        "base.vmdk",
+        text(&top),
+    ]);
+    assert!(open_path(&top).is_ok());
+    oracle::ok("qemu-io", &["-f", "vmdk", "-c", "write -P 1 0 64k", text(&base)]);
+    assert_eq!(open_path(&top).err().unwrap().class(), h2k_block::Class::Corrupt);
+    let theirs = oracle::run(
+        "qemu-img",
+        &["convert", "-O", "raw", text(&top), text(&dir.path().join("x"))],
+    );
+    assert!(!theirs.status.success());
+}
+
+#[test]
 fn images_built_by_hand_are_read_as_qemu_img_reads_them() {
     for (kind, sample) in samples() {
         // qemu-img knows no header of four bytes, and refuses offsets and VMFS among other kinds of extents.

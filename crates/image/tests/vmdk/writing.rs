@@ -301,6 +301,18 @@ fn nonsense_is_refused_before_anything_is_written() {
     }
 }
 
+#[test]
+fn a_file_with_old_bytes_is_not_filled() {
+    let mut none = |_: &str| panic!("nothing is made");
+    for kind in Kind::ALL {
+        let file = Arc::new(MemDisk::new(vec![1; 4096]));
+        let e = create(file, &mut none, &Target::Vmdk(options(kind)), 512)
+            .err()
+            .unwrap();
+        assert_eq!(e.class(), Class::Invalid);
+    }
+}
+
 /// Walks a stream from front to back by its markers alone, as an importer does that never seeks.
 #[test]
 fn a_stream_can_be_read_from_front_to_back_by_its_markers() {

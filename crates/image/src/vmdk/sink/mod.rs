@@ -31,6 +31,16 @@ pub(crate) fn create(
     options: &Options,
     len: u64,
 ) -> Result<Box<dyn Sink>> {
+    // Tables and grains nobody writes have to read as zero.
+    if !file.is_empty() {
+        return Err(Error::new(
+            Class::Invalid,
+            format!(
+                "a VMDK is made in an empty file, and {} is none",
+                file.name().display()
+            ),
+        ));
+    }
     if len > LARGEST {
         return Err(Error::unsupported(format!(
             "a VMDK holds at most 64 TiB, the disk has {len} bytes"

@@ -182,19 +182,13 @@ impl Convert {
         };
         watch.phase(Phase::Copy);
         let copied = h2k_copy::copy(&*ready.disk, sink, &options, stop, watch)?;
+        // What our own reader does not open must not get a name, verified or not.
+        let target = verify::open(&output, &*file, ready.target.format(), self.verify)?;
+        let virtual_size = target.info.virtual_size;
         if self.verify {
             watch.phase(Phase::Verify);
             let wanted = copied.digest.as_ref();
-            verify::verify(
-                &output,
-                &*file,
-                ready.target.format(),
-                ready.disk.len(),
-                wanted,
-                &options,
-                stop,
-                watch,
-            )?;
+            verify::verify(target, ready.disk.len(), wanted, &options, stop, watch)?;
         }
         if stop.load(Ordering::Acquire) {
             return Err(Error::new(
@@ -202,7 +196,7 @@ impl Convert {
                 "stopped before the target got its name",
             ));
         }
-        let report = ConvertReport::of(self, ready, &copied, &*file);
+        let report = ConvertReport::of(self, ready, &copied, &*file, virtual_size);
         output.commit()?;
         Ok(report)
     }

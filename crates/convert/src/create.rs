@@ -6,6 +6,7 @@ use crate::image::FileReport;
 use crate::uniform::Uniform;
 use crate::{Failure, Making, Result, Source, Unwatched, local};
 use h2k_block::Output;
+use h2k_image::Format;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -55,6 +56,11 @@ impl Create {
             return Err(
                 Failure::invalid("a new disk needs a size").advise("say it after the name: disk.qcow2 20G")
             );
+        };
+        // Disks are made of sectors; only a raw file can end inside one.
+        let size = match target.format() {
+            Format::Raw => size,
+            _ => size.next_multiple_of(512),
         };
         let made = || -> h2k_block::Result<CreatedReport> {
             let mut output = Output::new(self.replace);

@@ -111,6 +111,9 @@ impl Failure {
     /// The line below the headline: layers, structure, offset, sentence. `None` where the headline said it all.
     #[must_use]
     pub fn detail(&self) -> Option<String> {
+        if self.error.place().is_none() && self.headline() == self.error.sentence() {
+            return None;
+        }
         let subject = self.subject.as_ref().map(|s| s.display().to_string());
         // The headline names the subject already.
         let mut layers: Vec<&str> = self
@@ -126,9 +129,6 @@ impl Failure {
         }
         if let Some(place) = self.error.place() {
             line.push_str(&format!("{} at {:#x}: ", place.structure, place.offset));
-        }
-        if line.is_empty() && self.headline() == self.error.sentence() {
-            return None;
         }
         line.push_str(self.error.sentence());
         Some(line)

@@ -88,6 +88,10 @@ const TRIED: u64 = 1 << 20;
 
 fn full(len: u64, target: &Target, stop: &AtomicBool) -> h2k_block::Result<u64> {
     let empty = try_on(&Uniform::empty(len), target, stop)?;
+    if empty.length >= len {
+        // The size of the file does not depend on what is in it.
+        return Ok(empty.length);
+    }
     let sample = TRIED.saturating_mul(empty.grain).min(len);
     let tried = try_on(&Uniform::full(sample), target, stop)?.length;
     if sample == len {
@@ -147,8 +151,13 @@ struct Run {
 /// Sends the outline of `disk` through the doors of `sink`, without reading a byte.
 fn feed(disk: &dyn BlockRead, sink: &dyn Sink, stop: &AtomicBool) -> h2k_block::Result<()> {
     let grain = u64::from(sink.grain()).max(1);
-    let mut batch = Batch::default();
     let load = Load::of(sink, grain)?;
+    // The same bytes for every batch: nobody reads them.
+    let mut batch = Batch {
+        guest: load.plain.clone(),
+        coded: load.coded.clone(),
+        ..Batch::default()
+    };
     let mut last: Option<Run> = None;
     for extent in extents(disk, 0..disk.len()) {
         if stop.load(Ordering::Relaxed) {
@@ -261,7 +270,6 @@ fn send(
         };
         (batch.start, batch.len) = (at, n);
         batch.pieces.clear();
-        batch.guest.clear();
         let mut piece = |start, len, body| {
             batch.pieces.push(Piece {
                 start,
@@ -280,9 +288,6 @@ fn send(
                     piece(start, room, load.body);
                     start = start.saturating_add(room);
                 }
-                let plain = load.plain.get(..usize::try_from(n).unwrap_or(0));
-                batch.guest.extend_from_slice(plain.unwrap_or_default());
-                batch.coded.clone_from(&load.coded);
             }
         }
         sink.place(batch)?;

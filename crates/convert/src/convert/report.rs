@@ -109,7 +109,13 @@ impl From<&Digest> for DigestReport {
 }
 
 impl ConvertReport {
-    pub(super) fn of(job: &Convert, ready: &Ready, copied: &Report, file: &dyn HostFile) -> Self {
+    pub(super) fn of(
+        job: &Convert,
+        ready: &Ready,
+        copied: &Report,
+        file: &dyn HostFile,
+        virtual_size: u64,
+    ) -> Self {
         let target = ready.path.display().to_string();
         Self {
             source: job.source.path.display().to_string(),
@@ -122,7 +128,7 @@ impl ConvertReport {
             target,
             target_format: ready.target.format().name(),
             target_backing: ready.backing.clone(),
-            virtual_size: ready.disk.len(),
+            virtual_size,
             bytes_copied: copied.data,
             bytes_found_zero: copied.found_zero,
             bytes_skipped: copied.skipped,

@@ -3,18 +3,21 @@
 use crate::Watch;
 use h2k_block::{Access, Class, Error, FileDisk, Host, HostFile, Joined, Output, Part, Result, Sharing};
 use h2k_copy::{Digest, Options};
-use h2k_image::{Format, OpenOptions};
+use h2k_image::{Format, Image, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Names the files of an output by the names they will have.
-struct Parts(Vec<(PathBuf, PathBuf)>);
+struct Parts {
+    names: Vec<(PathBuf, PathBuf)>,
+    fresh: bool,
+}
 
 impl Host for Parts {
     fn open(&self, referrer: &Path, name: &Path, access: Access) -> Result<Arc<dyn HostFile>> {
         let wanted = referrer.with_file_name(name);
-        let part = self.0.iter().find(|(_, path)| *path == wanted);
+        let part = self.names.iter().find(|(_, path)| *path == wanted);
         let Some((part, _)) = part else {
             return Err(Error::new(
                 Class::Refused,
@@ -24,15 +27,19 @@ impl Host for Parts {
                 ),
             ));
         };
-        reopen(part, access)
+        self.reopen(part, access)
     }
 }
 
-/// Opens a part again. The writer's own locks are still held, so none are asked for.
-fn reopen(part: &Path, access: Access) -> Result<Arc<dyn HostFile>> {
-    let file = FileDisk::open(part, access, Sharing::Force)?;
-    forget_cached(&file);
-    Ok(Arc::new(file))
+impl Parts {
+    /// Opens a part again. The writer's own locks are still held, so none are asked for.
+    fn reopen(&self, part: &Path, access: Access) -> Result<Arc<dyn HostFile>> {
+        let file = FileDisk::open(part, access, Sharing::Force)?;
+        if self.fresh {
+            forget_cached(&file);
+        }
+        Ok(Arc::new(file))
+    }
 }
 
 /// Lets the host drop what it still holds of the file in memory, so that reading asks the storage. A wish.
@@ -42,49 +49,45 @@ fn forget_cached(file: &FileDisk) {
     }
 }
 
-/// Reads the first `len` bytes of the finished target's disk with a reader that knows nothing of the writer, and
-/// compares digests.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is one thing, and there is one caller"
-)]
+/// Opens the finished target with a reader that knows nothing of the writer. `fresh` asks the storage for what is
+/// read, where the host can.
+pub(super) fn open(output: &Output, file: &dyn HostFile, format: Format, fresh: bool) -> Result<Image> {
+    let parts = Parts {
+        names: output
+            .parts()
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .collect(),
+        fresh,
+    };
+    let options = OpenOptions {
+        format: Some(format),
+        // A reference to a parent is not followed: what was written is in the target itself.
+        alone: true,
+        ..OpenOptions::default()
+    };
+    let file = parts.reopen(file.name(), Access::Read)?;
+    h2k_image::open(file, &parts, &options).map_err(|e| e.through("opening the finished target"))
+}
+
+/// Reads the first `len` bytes of the finished target's disk, and compares digests.
 pub(super) fn verify(
-    output: &Output,
-    file: &dyn HostFile,
-    format: Format,
+    target: Image,
     len: u64,
     wanted: Option<&Digest>,
     options: &Options,
     stop: &AtomicBool,
     watch: &dyn Watch,
 ) -> Result<()> {
-    let parts = Parts(
-        output
-            .parts()
-            .map(|(a, b)| (a.to_owned(), b.to_owned()))
-            .collect(),
-    );
-    let opened = h2k_image::open(
-        reopen(file.name(), Access::Read)?,
-        &parts,
-        &OpenOptions {
-            format: Some(format),
-            // A reference to a parent is not followed: what was written is in the target itself.
-            alone: true,
-            ..OpenOptions::default()
-        },
-    )
-    .map_err(|e| e.through("verifying the target"))?;
+    // Some formats round the size of a disk up: what is compared is what was copied.
+    let disk = Joined::new(vec![Part {
+        disk: Some(target.disk),
+        offset: 0,
+        len,
+    }])?;
     let options = Options {
         bytes_per_second: None,
         ..options.clone()
     };
-    // Some formats round the size of a disk up: what is compared is what was copied.
-    let disk = Joined::new(vec![Part {
-        disk: Some(opened.disk),
-        offset: 0,
-        len,
-    }])?;
     let found =
         h2k_copy::digest(&disk, &options, stop, watch).map_err(|e| e.through("verifying the target"))?;
     match (wanted, &found.digest) {
@@ -129,13 +132,11 @@ mod tests {
             .open(file.name())
             .unwrap();
         damage(&raw, file.len());
-        let wanted = copied.digest.as_ref();
+        let target = open(&output, &*file, format, true)?;
         verify(
-            &output,
-            &*file,
-            format,
+            target,
             3 << 20,
-            wanted,
+            copied.digest.as_ref(),
             &options,
             &stop,
             &Unwatched,

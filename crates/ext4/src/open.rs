@@ -82,7 +82,8 @@ pub fn open_with(disk: Arc<dyn BlockRead>, limits: &Limits, journal: Journal) ->
             Journal::Ignore => {}
         }
     }
-    fs.maps_hold &= is_clean(&fs);
+    // A copy of the superblock is old: it does not say whether the filesystem was left clean.
+    fs.maps_hold &= is_clean(&fs) && !from_backup;
     look_around(&fs, &sb);
     Ok(fs)
 }

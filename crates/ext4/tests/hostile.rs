@@ -224,6 +224,12 @@ fn a_backup_superblock_takes_over() {
             whole.text,
             "{options}"
         );
+        // What is free is not known then.
+        let end = fs.disk().len();
+        assert_eq!(
+            fs.used_at(0, end).unwrap(),
+            h2k_block::Extent::new(0, end, h2k_block::Kind::Data)
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! From disks to volumes: partition tables, LVM2, MD arrays, and what is recognised by its superblock.
+//! From disks to volumes: partition tables, LVM2, MD arrays, LUKS, and what is recognised by its superblock.
 //!
 //! [`scan`] looks at the disks of one guest together and answers with [`Volumes`]: everything a filesystem could lie
 //! on, under the name guestfish gives it (`/dev/sda1`), as a disk of its own. [`identify`] says what a run of
@@ -20,6 +20,8 @@
 mod bytes;
 mod disk;
 mod identify;
+#[cfg(feature = "crypt")]
+mod luks;
 mod lvm;
 mod map;
 mod md;
@@ -31,7 +33,11 @@ mod volumes;
 
 pub use disk::Disk;
 pub use identify::{Identity, Usage, identify};
+#[cfg(feature = "crypt")]
+pub use luks::{KeySlot, Luks, Secret, UNLOCK_LIMITS};
 pub use name::{disk_name, mapper_name, partition_name};
 pub use scan::scan;
 pub use table::{Partition, PartitionType, Role, Scheme, Table};
+#[cfg(feature = "crypt")]
+pub use volumes::Crypt;
 pub use volumes::{Kind, LogicalVolume, Problem, Raid, Volume, Volumes};

@@ -1,6 +1,8 @@
 //! How every volume is made from what lies below it: plain numbers in one list, where each node refers only to
 //! nodes before it. Built once over the disks as they are, and again over writable ones on demand.
 
+#[cfg(feature = "crypt")]
+use crate::luks::{Keyed, Plain};
 use crate::map::{Geometry, Mapped, Target};
 use h2k_block::{BlockRead, BlockWrite, Class, Error, Limits, Meter, Result, Window};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +22,9 @@ pub(crate) enum Node {
         geometry: Arc<dyn Geometry>,
         targets: Vec<Below>,
     },
+    /// The plain text of another node.
+    #[cfg(feature = "crypt")]
+    Crypt { below: usize, keyed: Arc<Keyed> },
 }
 
 fn lost(what: &str) -> Error {
@@ -44,6 +49,11 @@ fn read(
         Node::Mapped { geometry, targets } => {
             Arc::new(Mapped::new(Arc::clone(geometry), targets_in(targets, before)))
         }
+        #[cfg(feature = "crypt")]
+        Node::Crypt { below, keyed } => {
+            let below = before.get(*below).ok_or_else(|| lost("device"))?;
+            Arc::new(Plain::new(Arc::clone(below), Arc::clone(keyed)))
+        }
     })
 }
 
@@ -61,6 +71,11 @@ pub(crate) fn write(
         }
         Node::Mapped { geometry, targets } => {
             Arc::new(Mapped::new(Arc::clone(geometry), targets_in(targets, before)))
+        }
+        #[cfg(feature = "crypt")]
+        Node::Crypt { below, keyed } => {
+            let below = before.get(*below).ok_or_else(|| lost("device"))?;
+            Arc::new(Plain::new(Arc::clone(below), Arc::clone(keyed)))
         }
     })
 }
@@ -126,6 +141,8 @@ impl Nodes {
             }
             match self.list.get(next) {
                 Some(Node::Window { below, .. }) => open.push(*below),
+                #[cfg(feature = "crypt")]
+                Some(Node::Crypt { below, .. }) => open.push(*below),
                 Some(Node::Mapped { targets, .. }) => open.extend(targets.iter().filter_map(|(n, _)| *n)),
                 Some(Node::Disk(_)) | None => {}
             }

@@ -1,8 +1,16 @@
 use crate::disk::Disk;
 use crate::identify::{Identity, Usage};
+#[cfg(feature = "crypt")]
+use crate::luks::{self, Keyed, Luks, Secret};
 use crate::node::{self, Node};
+#[cfg(feature = "crypt")]
+use crate::scan::rescan;
 use crate::table::{Partition, Role, Table};
 use h2k_block::{BlockRead, BlockWrite, Class, Error, Result};
+#[cfg(feature = "crypt")]
+use h2k_block::{Limits, Meter};
+#[cfg(feature = "crypt")]
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +26,19 @@ pub enum Kind {
     LogicalVolume(LogicalVolume),
     /// An MD array.
     Raid(Raid),
+    /// The plain text of a LUKS device that was opened.
+    #[cfg(feature = "crypt")]
+    Crypt(Crypt),
+}
+
+/// What is known of an opened LUKS device; the device below it has all of it.
+#[cfg(feature = "crypt")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crypt {
+    /// As `blkid` prints it.
+    pub uuid: String,
+    /// As dm-crypt spells it: `aes-xts-plain64`.
+    pub cipher: String,
 }
 
 /// What MD says of an array.
@@ -71,6 +92,9 @@ pub struct Volume {
     pub table: Option<Table>,
     /// What it holds, by its superblock.
     pub identity: Option<Identity>,
+    /// What a LUKS device says of itself.
+    #[cfg(feature = "crypt")]
+    pub encryption: Option<Luks>,
     pub(crate) node: usize,
 }
 
@@ -135,6 +159,11 @@ pub struct Volumes {
     pub problems: Vec<Problem>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) disks: Vec<Disk>,
+    #[cfg(feature = "crypt")]
+    pub(crate) limits: Limits,
+    /// Keys of LUKS devices that were opened, by device.
+    #[cfg(feature = "crypt")]
+    pub(crate) opened: BTreeMap<String, Arc<Keyed>>,
 }
 
 impl fmt::Debug for Volumes {
@@ -170,6 +199,39 @@ impl Volumes {
     /// The volumes that may hold a filesystem, in order.
     pub fn candidates(&self) -> impl Iterator<Item = &Volume> {
         self.list.iter().filter(|v| v.may_hold_files())
+    }
+
+    /// Opens the LUKS device `device` and looks at everything again, since a volume group may lie inside. Answers with
+    /// the name of the volume that shows its plain text. `limits` bound the memory and work the header may ask for:
+    /// [`UNLOCK_LIMITS`](crate::UNLOCK_LIMITS) unless there is a reason.
+    ///
+    /// # Errors
+    /// [`Class::Invalid`] when the device is not LUKS or the secret opens no key slot; [`Class::Limit`] when a key slot
+    /// asks for more than `limits`; [`Class::Unsupported`] for what is not opened whatever the secret.
+    #[cfg(feature = "crypt")]
+    pub fn unlock(&mut self, device: &str, secret: &Secret, limits: &Limits) -> Result<String> {
+        let volume = self.find(device)?;
+        let name = volume.device.clone();
+        let through = |e: Error| e.through(name.clone());
+        if volume.encryption.is_none() {
+            return Err(through(Error::new(
+                Class::Invalid,
+                "this is not a LUKS device that can be read",
+            )));
+        }
+        let header = luks::read(volume.disk.as_ref(), &mut Meter::new(*limits)).map_err(through)?;
+        let keyed = luks::open(volume.disk.as_ref(), &header, secret, limits).map_err(through)?;
+        let mut opened = self.opened.clone();
+        opened.insert(name.clone(), Arc::new(keyed));
+        *self = rescan(&self.disks, &self.limits, opened)?;
+        let below = self.list.iter().position(|v| v.device == name);
+        let shown = self
+            .list
+            .iter()
+            .find(|v| matches!(v.kind, Kind::Crypt(_)) && below.is_some_and(|b| v.below == [b]));
+        shown
+            .map(|v| v.device.clone())
+            .ok_or_else(|| Error::new(Class::Invalid, "the opened device is not there any more"))
     }
 
     /// The same volumes over other disks that can be written: the answer has one for each of [`list`](Self::list).

@@ -240,3 +240,83 @@ fn a_hundred_thousand_damaged_md_superblocks_end_well() {
         knock(disks);
     }
 }
+
+/// Scans one disk and tries a secret on it, with little to spend.
+#[cfg(feature = "crypt")]
+pub fn knock_with_a_secret(disk: Vec<u8>) {
+    let disks = [Disk::new(0, mem(disk))];
+    let Ok(mut volumes) = scan(&disks, &LIMITS) else {
+        return;
+    };
+    let limits = Limits {
+        bytes: 1 << 20,
+        steps: 5000,
+        depth: 16,
+    };
+    if let Ok(name) = volumes.unlock("/dev/sda", &crate::luks::pass(), &limits) {
+        borders(&volumes.find(&name).unwrap().disk);
+    }
+}
+
+#[cfg(feature = "crypt")]
+#[test]
+fn a_hundred_thousand_damaged_luks_headers_end_well() {
+    use crate::luks::{seal, with_json};
+    let case = crate::fixture::load("luks");
+    // LUKS1 with a cheap key slot, cut to where its key material ends.
+    let mut first = crate::common::all(case.disks[0].1.as_ref());
+    first.truncate(16 << 10);
+    first[164..168].copy_from_slice(&2_u32.to_be_bytes());
+    first[104..108].copy_from_slice(&24_u32.to_be_bytes());
+    first[212..216].copy_from_slice(&2_u32.to_be_bytes());
+    first[252..256].copy_from_slice(&4_u32.to_be_bytes());
+    // LUKS2 alike.
+    let mut second = crate::common::all(case.disks[3].1.as_ref());
+    second.truncate(48 << 10);
+    let second = with_json(&second, &|json| {
+        json.replace("\"iterations\":1000", "\"iterations\":2")
+            .replace("\"stripes\":4000", "\"stripes\":4")
+            .replace("\"offset\":\"1048576\"", "\"offset\":\"40960\"")
+    });
+    let json_end = 4096 + second[4096..].iter().position(|b| *b == 0).unwrap();
+    let mut rng = Rng::new(10);
+    for round in 0..100_000_u32 {
+        let mut disk = if round % 2 == 0 {
+            first.clone()
+        } else {
+            second.clone()
+        };
+        if round % 2 == 0 {
+            damage(&mut rng, &mut disk, 6..260);
+        } else {
+            let range = if rng.below(4) == 0 { 8..512 } else { 4096..json_end };
+            damage(&mut rng, &mut disk, range);
+            if rng.below(8) > 0 {
+                seal(&mut disk);
+            }
+        }
+        knock_with_a_secret(disk);
+    }
+}
+
+/// What the seeds of the door above open with, so that the storm is known to reach the end.
+#[cfg(feature = "crypt")]
+#[test]
+fn the_undamaged_seed_of_the_luks_door_gets_as_far_as_the_digest() {
+    let case = crate::fixture::load("luks");
+    let mut disk = crate::common::all(case.disks[0].1.as_ref());
+    disk.truncate(16 << 10);
+    disk[164..168].copy_from_slice(&2_u32.to_be_bytes());
+    disk[104..108].copy_from_slice(&24_u32.to_be_bytes());
+    disk[212..216].copy_from_slice(&2_u32.to_be_bytes());
+    disk[252..256].copy_from_slice(&4_u32.to_be_bytes());
+    let mut volumes = scan(&[Disk::new(0, mem(disk))], &LIMITS).unwrap();
+    let limits = Limits {
+        steps: 5000,
+        ..LIMITS
+    };
+    let e = volumes
+        .unlock("/dev/sda", &crate::luks::pass(), &limits)
+        .unwrap_err();
+    assert_eq!(e.class(), Class::Invalid, "{e}");
+}

@@ -14,6 +14,8 @@ mod common;
 mod door;
 mod fixture;
 mod identify;
+#[cfg(feature = "crypt")]
+mod luks;
 mod lvm;
 mod md;
 mod partitions;

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod arrays;
+#[cfg(feature = "crypt")]
+mod crypt;
 mod groups;
 
 /// Arrays on volume groups on encrypted partitions on arrays: people stop earlier.
@@ -25,7 +27,22 @@ const MAX_LAYERS: usize = 12;
 /// # Errors
 /// [`Class::Limit`] when the disks describe more devices than `limits` allow.
 pub fn scan(disks: &[Disk], limits: &Limits) -> Result<Volumes> {
+    look(disks, Scan::new(disks, limits))
+}
+
+/// Looks again, with the keys of LUKS devices that were opened.
+#[cfg(feature = "crypt")]
+pub(crate) fn rescan(
+    disks: &[Disk],
+    limits: &Limits,
+    opened: BTreeMap<String, Arc<crate::luks::Keyed>>,
+) -> Result<Volumes> {
     let mut scan = Scan::new(disks, limits);
+    scan.opened = opened;
+    look(disks, scan)
+}
+
+fn look(disks: &[Disk], mut scan: Scan) -> Result<Volumes> {
     for (i, disk) in disks.iter().enumerate() {
         scan.add(
             Node::Disk(i),
@@ -50,6 +67,10 @@ pub fn scan(disks: &[Disk], limits: &Limits) -> Result<Volumes> {
         problems: scan.problems,
         nodes: scan.nodes.into_list(),
         disks: disks.to_vec(),
+        #[cfg(feature = "crypt")]
+        limits: scan.limits,
+        #[cfg(feature = "crypt")]
+        opened: scan.opened,
     })
 }
 
@@ -67,6 +88,9 @@ struct Scan {
     groups: BTreeMap<String, (lvm::Group, bool)>,
     /// Members of MD arrays by array.
     sets: BTreeMap<md::SetId, arrays::Set>,
+    /// Keys of LUKS devices, by device.
+    #[cfg(feature = "crypt")]
+    opened: BTreeMap<String, Arc<crate::luks::Keyed>>,
 }
 
 impl Scan {
@@ -81,6 +105,8 @@ impl Scan {
             pvs: Vec::new(),
             groups: BTreeMap::new(),
             sets: BTreeMap::new(),
+            #[cfg(feature = "crypt")]
+            opened: BTreeMap::new(),
         }
     }
 
@@ -106,6 +132,8 @@ impl Scan {
             below,
             table: None,
             identity: None,
+            #[cfg(feature = "crypt")]
+            encryption: None,
             node,
         });
         Ok(self.volumes.len().saturating_sub(1))
@@ -174,12 +202,15 @@ impl Scan {
         match kind {
             "LVM2_member" => return self.physical_volume(i, disk),
             "linux_raid_member" if !self.belongs_to_a_partition(i, volume)? => return self.member(i, disk),
+            #[cfg(feature = "crypt")]
+            "crypto_LUKS" => return self.encrypted(i, disk),
+            #[cfg(not(feature = "crypt"))]
             "crypto_LUKS" => return Ok(()),
             _ => {}
         }
         let table = match &volume.kind {
             Kind::Whole | Kind::Raid(_) => self.table(i, volume)?,
-            Kind::Partition(_) | Kind::LogicalVolume(_) => None,
+            _ => None,
         };
         if identity.is_none()
             && table.is_none()

@@ -166,13 +166,14 @@ impl Ext4 {
                 if used { Kind::Data } else { Kind::Hole },
             ))
         };
-        // Before the first group lies the boot block; behind the last one, whatever others keep there.
-        if block < self.geo.first_block {
-            return answer(self.geo.first_block, true);
-        }
-        // Where the bitmaps may be wrong, nothing counts as free.
+        // Behind the last group lies whatever others keep there; and where the bitmaps may be wrong, nothing counts as
+        // free.
         if block >= self.geo.blocks || !self.maps_hold {
             return Ok(Extent::new(offset, all, Kind::Data));
+        }
+        // Before the first group lies the boot block.
+        if block < self.geo.first_block {
+            return answer(self.geo.first_block, true);
         }
         let last = end.div_ceil(self.geo.block_size()).min(self.geo.blocks);
         let (mut used, len) = self.used_in_group(block)?;

@@ -17,6 +17,8 @@ use std::ops::ControlFlow;
 
 /// Directory content read at once when listing.
 const PIECE: u64 = 64 << 10;
+/// What finding a run of a directory costs, in steps.
+const RUN_STEPS: u64 = 64;
 /// Longest name.
 const NAME_MAX: usize = 255;
 
@@ -247,7 +249,7 @@ impl Ext4 {
         let mut read = 0_u64;
         // `number` grows by at least one block each turn.
         while number < count {
-            meter.step("directory block")?;
+            meter.steps(RUN_STEPS, "directory block")?;
             let run = self.run(dir, number, number.saturating_add(ahead).min(count))?;
             let len = run.len.min(ahead).min(count.saturating_sub(number)).max(1);
             let Target::At(first) = run.target else {
@@ -255,6 +257,8 @@ impl Ext4 {
                 continue;
             };
             read = read.saturating_add(len);
+            // Entries take tens of bytes: about one step each.
+            meter.steps(len.saturating_mul(size) >> 6, "directory content")?;
             if read > self.geo.blocks {
                 note(dir.corrupt("has more blocks than the filesystem"));
                 break;

@@ -10,6 +10,9 @@ use crate::volume::Ext4;
 use h2k_block::{Error, Result};
 use std::ops::ControlFlow;
 
+/// What searching a leaf costs, in steps.
+const LEAF_STEPS: u64 = 64;
+
 /// Where `dx_root.info` begins: behind the entries for `.` and `..`.
 const ROOT_INFO: usize = 24;
 
@@ -176,8 +179,10 @@ impl Ext4 {
             let child = way.last().map_or(0, Level::child);
             way.push(self.inner(dir, child, count, hash)?);
         }
+        let mut meter = self.meter();
         // A leaf is visited once for each index entry that leads to it: more than there are blocks is a lie.
         for _ in 0..count {
+            meter.steps(LEAF_STEPS, "directory block")?;
             let leaf = way.last().map_or(0, Level::child);
             if let Some(found) = self.find_in_leaf(dir, leaf, count, name)? {
                 return Ok(Some(Some(found)));

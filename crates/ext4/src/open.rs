@@ -152,9 +152,12 @@ fn recover(
             return Ok(fs);
         }
         let mut meter = fs.meter();
-        let outcome = replay(&log, fs.geo.blocks, &*overlay, &mut meter)?;
+        // Blocks past the end of a volume that was cut off cannot be replayed either.
+        let there = overlay.len().checked_shr(fs.geo.block_bits).unwrap_or(0);
+        let blocks = fs.geo.blocks.min(there);
+        let outcome = replay(&log, blocks, &*overlay, &mut meter).map_err(|e| e.advise(advice))?;
         let changes = if outcome.damage.is_none() {
-            fast::read(&log, outcome.next, fs.geo.blocks, &mut meter)?
+            fast::read(&log, outcome.next, blocks, &mut meter).map_err(|e| e.advise(advice))?
         } else {
             Changes::default()
         };

@@ -5,7 +5,7 @@ use crate::bytes::wide;
 use crate::feature::ro_compat;
 use crate::group::{Group, kept};
 use crate::volume::Ext4;
-use h2k_block::{Class, Error, Extent, Kind, Result};
+use h2k_block::{Class, Error, Extent, Kind, Meter, Result};
 use h2k_fs::Usage;
 
 /// Groups joined into one answer at most, so that one call stays short.
@@ -208,16 +208,17 @@ impl Ext4 {
     }
 
     /// Blocks that hold no files by design, as `statfs` leaves them out.
-    fn overhead(&self) -> u64 {
+    fn overhead(&self, meter: &mut Meter) -> Result<u64> {
         let sb = self.groups.superblock();
         let stored = u64::from(sb.overhead_clusters.get())
             .checked_shl(self.geo.cluster_bits)
             .unwrap_or(0);
         if stored > 0 && stored < self.geo.blocks {
-            return stored;
+            return Ok(stored);
         }
         let mut sum = self.geo.first_block;
         for group in 0..self.geo.groups {
+            meter.step("block group")?;
             sum = sum
                 .saturating_add(self.groups.base_blocks(&self.geo, group))
                 .saturating_add(self.geo.table_blocks())
@@ -229,7 +230,7 @@ impl Ext4 {
                 .any_inode(number)
                 .map_or(0, |i| i.size.div_ceil(self.geo.block_size())),
         };
-        sum.saturating_add(journal).min(self.geo.blocks)
+        Ok(sum.saturating_add(journal).min(self.geo.blocks))
     }
 
     /// See `FsRead::usage`: free space is the sum over all groups, which stays right when the superblock's own
@@ -240,7 +241,8 @@ impl Ext4 {
         let (mut clusters, mut nodes) = (0_u64, 0_u64);
         let mut known = true;
         for number in 0..self.geo.groups {
-            meter.step("group descriptor")?;
+            // Reading one is dearer than a step.
+            meter.steps(8, "group descriptor")?;
             match self.group(number) {
                 Ok(group) => {
                     clusters = clusters.saturating_add(u64::from(group.free_clusters));
@@ -266,7 +268,7 @@ impl Ext4 {
             nodes = u64::from(sb.free_inodes_count.get());
         }
         let size = self.geo.block_size();
-        let total = self.geo.blocks.saturating_sub(self.overhead());
+        let total = self.geo.blocks.saturating_sub(self.overhead(&mut meter)?);
         let free = clusters
             .checked_shl(self.geo.cluster_bits)
             .unwrap_or(0)

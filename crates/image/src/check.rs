@@ -1,4 +1,4 @@
-use crate::{Format, OpenOptions, format, open};
+use crate::{Format, OpenOptions, Opening, format, open};
 use h2k_block::{Class, Error, Host, HostFile, Kind, Result, extents};
 use std::sync::Arc;
 
@@ -147,12 +147,17 @@ pub fn check(file: Arc<dyn HostFile>, host: &dyn Host, options: &OpenOptions) ->
             let name = file.name().display().to_string();
             crate::qcow2::check(file, &options.limits).map_err(|e| e.through(name))
         }
-        Format::Vhd | Format::Vhdx | Format::Vdi => {
+        Format::Vhd | Format::Vhdx | Format::Vdi | Format::Vmdk => {
             let name = file.name().display().to_string();
             let mut check = Check::new(format);
+            let alone = OpenOptions {
+                alone: true,
+                ..options.clone()
+            };
             let audited = match format {
                 Format::Vhd => crate::vhd::audit(&file, &options.limits, &mut check),
                 Format::Vhdx => crate::vhdx::audit(&file, &options.limits, &mut check),
+                Format::Vmdk => crate::vmdk::audit(file, &Opening::new(host, alone), &mut check),
                 _ => crate::vdi::audit(&file, &options.limits, &mut check),
             };
             match audited {

@@ -41,16 +41,23 @@ pub struct Opening<'a> {
 /// [`Class::Corrupt`], [`Class::Unsupported`] and [`Class::Refused`] as the formats and the host say, with the
 /// name of the image that failed among the layers.
 pub fn open(file: Arc<dyn HostFile>, host: &dyn Host, options: &OpenOptions) -> Result<Image> {
-    let mut opening = Opening {
-        host,
-        options: options.clone(),
-        chain: Vec::new(),
-    };
+    let mut opening = Opening::new(host, options.clone());
     let format = match options.format {
         Some(format) => format,
         None => format::probe(&*file)?,
     };
     opening.image(file, format)
+}
+
+impl<'a> Opening<'a> {
+    /// An opening that has opened nothing yet.
+    pub(crate) fn new(host: &'a dyn Host, options: OpenOptions) -> Self {
+        Self {
+            host,
+            options,
+            chain: Vec::new(),
+        }
+    }
 }
 
 impl Opening<'_> {

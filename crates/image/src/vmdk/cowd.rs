@@ -1,7 +1,7 @@
 //! ESX server sparse extents (`COWD`): redo logs and snapshots of VMFS before SESPARSE.
 
 use super::layout::{COWD_ENTRIES, COWD_MAGIC, CowdHeader, SECTOR};
-use super::sparse::{Coding, Directory, Entries, Shape, Sparse, words};
+use super::sparse::{Books, Coding, Directory, Entries, Shape, Sparse, words};
 use h2k_block::{Error, HostFile, Meter, Result};
 use std::sync::Arc;
 use zerocopy::FromBytes;
@@ -109,6 +109,10 @@ pub(super) fn open(
             unit: SECTOR,
         },
         redundant: None,
+        books: Books {
+            metadata: vec![(0, 4 * SECTOR), (offset, shape.tables().saturating_mul(4))],
+            ..Books::default()
+        },
         first_table,
     })
 }

@@ -5,7 +5,7 @@ use super::layout::{
     FLAG_ZERO_GRAINS, GD_AT_END, INCOMPATIBLE_FLAGS, LINE_ENDS, MARKER_FOOTER, MetadataMarker, SECTOR,
     SPARSE_MAGIC, SparseExtentHeader,
 };
-use super::sparse::{Coding, Directory, Entries, Shape, Sparse, words};
+use super::sparse::{Books, Coding, Directory, Entries, Shape, Sparse, words};
 use h2k_block::{BlockRead, Error, HostFile, Meter, Result};
 use std::sync::Arc;
 use zerocopy::FromBytes;
@@ -70,11 +70,37 @@ pub(super) fn open(file: Arc<dyn HostFile>, first_table: u64, meter: &mut Meter)
             shape,
             directory,
             redundant,
+            books: books(&header, &shape),
             first_table,
         },
         header,
         warnings,
     })
+}
+
+/// Everything but grains and tables; all of it is inside the file, or nothing would have been opened.
+fn books(header: &SparseExtentHeader, shape: &Shape) -> Books {
+    let directory = shape.tables().saturating_mul(4).next_multiple_of(SECTOR);
+    let at = |sectors: u64| sectors.saturating_mul(SECTOR);
+    let twins = header.flags.get() & FLAG_REDUNDANT != 0 && header.rgd_offset.get() != 0;
+    let mut metadata = vec![
+        (0, SECTOR),
+        (
+            at(header.descriptor_offset.get()),
+            at(header.descriptor_size.get()),
+        ),
+        (at(header.gd_offset.get()), directory),
+    ];
+    if twins {
+        metadata.push((at(header.rgd_offset.get()), directory));
+    }
+    let markers = shape.coding == Coding::Zlib { lba: true };
+    Books {
+        metadata,
+        twins,
+        markers: markers.then(|| at(header.over_head.get())),
+        packed: shape.coding == Coding::Plain,
+    }
 }
 
 /// The header at `offset`, its own fields checked.

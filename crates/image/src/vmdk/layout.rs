@@ -80,6 +80,8 @@ pub(in crate::vmdk) const MARKER_EOS: u32 = 0;
 pub(in crate::vmdk) const MARKER_GT: u32 = 1;
 pub(in crate::vmdk) const MARKER_GD: u32 = 2;
 pub(in crate::vmdk) const MARKER_FOOTER: u32 = 3;
+/// Progress of the writer (`GRAIN_MARKER_PROGRESS`, open-vmdk); carries nothing.
+pub(in crate::vmdk) const MARKER_PROGRESS: u32 = 4;
 
 /// `COWDisk_Header`: Virtual Disk Format 5.0, "ESX Server Sparse Extents".
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]

@@ -28,6 +28,7 @@
 //! Everything is counted in sectors of 512 bytes, little-endian. An entry of 0 in a grain table is a hole: the
 //! parent shows through. An entry of 1, where the header allows it, is zero and hides the parent.
 
+mod check;
 mod cowd;
 mod descriptor;
 mod disk;
@@ -40,6 +41,7 @@ mod sink;
 mod sparse;
 mod stream;
 
+pub(crate) use check::audit;
 pub(crate) use open::{open, probe};
 pub use options::{Adapter, Kind, Options};
 pub(crate) use sink::create;

@@ -41,9 +41,31 @@ pub(crate) fn probe(file: &dyn BlockRead) -> Result<bool> {
     Ok(!matches!(beginning(file)?, Beginning::Else))
 }
 
+/// A disk's own files, opened, without its parent.
+pub(super) struct Gathered {
+    pub(super) descriptor: Descriptor,
+    /// Length and body of each extent.
+    pub(super) extents: Vec<(u64, Body)>,
+    pub(super) info: Info,
+}
+
 /// Opens the image in `file`.
 pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result<Image> {
     let mut meter = Meter::new(opening.options.limits);
+    let Gathered {
+        descriptor,
+        extents,
+        mut info,
+    } = gather(file.clone(), opening, &mut meter)?;
+    let parent = parent(&file, &descriptor, opening, &mut info)?;
+    Ok(Image {
+        disk: Arc::new(Disk::new(extents, parent)?),
+        info,
+    })
+}
+
+/// Reads the descriptor in or at `file` and opens every extent it lists.
+pub(super) fn gather(file: Arc<dyn HostFile>, opening: &Opening<'_>, meter: &mut Meter) -> Result<Gathered> {
     match beginning(&*file)? {
         Beginning::Descriptor => {
             if file.len() > descriptor::LONGEST {
@@ -54,13 +76,13 @@ pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result
             }
             let mut text = meter.buffer(file.len(), "descriptor")?;
             file.read_at(0, &mut text)?;
-            let descriptor = Descriptor::parse(&text, 0, &mut meter)?;
-            assemble(file, descriptor, None, opening, &mut meter)
+            let descriptor = Descriptor::parse(&text, 0, meter)?;
+            assemble(file, descriptor, None, opening, meter)
         }
         Beginning::Hosted => {
-            let hosted = hosted::open(file.clone(), 0, &mut meter)?;
-            let descriptor = embedded(&*file, &hosted, &mut meter)?;
-            assemble(file, descriptor, Some(hosted), opening, &mut meter)
+            let hosted = hosted::open(file.clone(), 0, meter)?;
+            let descriptor = embedded(&*file, &hosted, meter)?;
+            assemble(file, descriptor, Some(hosted), opening, meter)
         }
         Beginning::Cowd | Beginning::SeSparse => Err(lone_extent()),
         Beginning::Else => Err(Error::corrupt(
@@ -108,9 +130,9 @@ fn assemble(
     file: Arc<dyn HostFile>,
     descriptor: Descriptor,
     mut own: Option<Hosted>,
-    opening: &mut Opening<'_>,
+    opening: &Opening<'_>,
     meter: &mut Meter,
-) -> Result<Image> {
+) -> Result<Gathered> {
     recognised(&descriptor)?;
     let mut info = Info::new(file.name().to_owned(), Format::Vmdk, descriptor.len()?);
     info.subformat = Some(descriptor.create_type.clone());
@@ -156,11 +178,9 @@ fn assemble(
             extents.push((line.len, body));
         }
     }
-
-    let parent = parent(&file, &descriptor, opening, &mut info)?;
-    let disk = Disk::new(extents, parent)?;
-    Ok(Image {
-        disk: Arc::new(disk),
+    Ok(Gathered {
+        descriptor,
+        extents,
         info,
     })
 }

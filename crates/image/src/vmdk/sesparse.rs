@@ -5,7 +5,7 @@ use super::layout::{
     SECTOR, SESPARSE_MAGIC, SESPARSE_VERSION, SESPARSE_VOLATILE_MAGIC, SeSparseHeader, SeSparseRegion,
     SeSparseVolatile,
 };
-use super::sparse::{Coding, Directory, Entries, Shape, Sparse, words};
+use super::sparse::{Books, Coding, Directory, Entries, Shape, Sparse, words};
 use h2k_block::{Error, HostFile, Meter, Result};
 use std::sync::Arc;
 use zerocopy::FromBytes;
@@ -114,6 +114,10 @@ pub(super) fn open(file: Arc<dyn HostFile>, first_table: u64, meter: &mut Meter)
             unit: TABLE * SECTOR,
         },
         redundant: None,
+        books: Books {
+            metadata: vec![(0, SECTOR), (at, shape.tables().saturating_mul(8))],
+            ..Books::default()
+        },
         first_table,
     })
 }

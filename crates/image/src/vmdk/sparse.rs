@@ -94,7 +94,7 @@ impl Directory {
     }
 
     /// Offset of table `index` in the file, or `None` where there is none.
-    fn table(&self, index: u64) -> Option<u64> {
+    pub(super) fn table(&self, index: u64) -> Option<u64> {
         let place = usize::try_from(index).ok().and_then(|i| self.places.get(i))?;
         let number = u64::from(place.checked_sub(1)?);
         Some(self.base.saturating_add(number.saturating_mul(self.unit)))
@@ -153,6 +153,16 @@ impl Table {
         self.0.iter().all(|e| e & OUTSIDE == 0)
     }
 
+    /// How many entries there are.
+    pub(super) fn len(&self) -> u64 {
+        u64::try_from(self.0.len()).unwrap_or(0)
+    }
+
+    /// Entry `index`, which is equal in equal tables.
+    pub(super) fn raw(&self, index: u64) -> u64 {
+        self.entry(index)
+    }
+
     /// Offset of grain `index` in the file, where it is stored.
     pub(super) fn stored(&self, index: u64) -> Option<u64> {
         let entry = self.entry(index);
@@ -194,6 +204,19 @@ pub(super) enum Along {
     File,
 }
 
+/// What an extent consists of besides grains and tables.
+#[derive(Default)]
+pub(super) struct Books {
+    /// Header, descriptor, directories: first byte and length.
+    pub(super) metadata: Vec<(u64, u64)>,
+    /// Whether the extent keeps a second set of tables.
+    pub(super) twins: bool,
+    /// Where the markers of a stream begin.
+    pub(super) markers: Option<u64>,
+    /// Whether every grain's worth of bytes behind the metadata should be in use.
+    pub(super) packed: bool,
+}
+
 /// An extent whose grains are found through tables.
 pub(super) struct Sparse {
     pub(super) file: Arc<dyn HostFile>,
@@ -201,6 +224,8 @@ pub(super) struct Sparse {
     pub(super) directory: Directory,
     /// The same tables once more, where the format has them.
     pub(super) redundant: Option<Directory>,
+    /// What else the extent consists of.
+    pub(super) books: Books,
     /// Number of the first table among all tables of the disk: what the cache calls it.
     pub(super) first_table: u64,
 }
@@ -257,7 +282,8 @@ impl Sparse {
         Ok((self.table(tables, number)?, index))
     }
 
-    fn state(&self, table: &Table, number: u64, index: u64) -> Result<State> {
+    /// What entry `index` of table `number` says.
+    pub(super) fn state(&self, table: &Table, number: u64, index: u64) -> Result<State> {
         match table.entry(index) {
             HOLE => Ok(State::Hole),
             ZERO => Ok(State::Zero),
@@ -267,6 +293,7 @@ impl Sparse {
         }
     }
 
+    /// The error for entry `index` of table `number`, which holds `found`.
     fn outside(&self, number: u64, index: u64, found: u64) -> Error {
         let table = self.directory.table(number).unwrap_or(0);
         let error = match self.shape.entries {
@@ -290,6 +317,15 @@ impl Sparse {
             .advise("the file was probably cut short: compare its length with the original's")
     }
 
+    /// Bytes a table takes in the file.
+    pub(super) fn table_bytes(&self) -> u64 {
+        let width = match self.shape.entries {
+            Entries::Sectors { .. } => 4,
+            Entries::Numbers { .. } => 8,
+        };
+        self.shape.entries_per_table.saturating_mul(width)
+    }
+
     fn table(&self, tables: &Cache<Table>, number: u64) -> Result<Arc<Table>> {
         tables.get(self.first_table.saturating_add(number), || {
             self.load(number).map(Arc::new)
@@ -308,7 +344,8 @@ impl Sparse {
         }
     }
 
-    fn read_table(&self, directory: &Directory, number: u64) -> Result<Table> {
+    /// Table `number` as `directory` has it.
+    pub(super) fn read_table(&self, directory: &Directory, number: u64) -> Result<Table> {
         let offset = directory
             .table(number)
             .ok_or_else(|| Error::corrupt("grain directory", number, "the table is absent"))?;

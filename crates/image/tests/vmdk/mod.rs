@@ -6,6 +6,7 @@
 
 mod build;
 mod chains;
+mod checking;
 mod corpus;
 mod hostile;
 mod oracle;

@@ -1,0 +1,7 @@
+//! An image of format ewf, whatever the bytes are.
+#![no_main]
+
+#[path = "../../crates/image/tests/door.rs"]
+mod door;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| door::knock(bytes.to_vec(), h2k_image::Format::Ewf));

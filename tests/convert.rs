@@ -217,3 +217,35 @@ fn a_target_in_a_directory_that_is_not_there_names_the_directory() {
     assert_eq!(ran.code, 1);
     assert!(ran.err.starts_with("error: nowhere does not exist\n"), "{ran:?}");
 }
+
+#[test]
+fn a_copy_is_readable_by_nobody_who_could_not_read_the_source() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = scratch();
+    raw_disk(&dir.path().join("a.raw"), 1 << 20, 1000, 1);
+    let mode = |name: &str| dir.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+    let set =
+        |mode| std::fs::set_permissions(dir.path().join("a.raw"), PermissionsExt::from_mode(mode)).unwrap();
+    for (source, allowed) in [(0o600, 0o600), (0o640, 0o640), (0o644, 0o644), (0o400, 0o600)] {
+        set(source);
+        let args = [
+            "convert",
+            "-q",
+            "--force",
+            "--subformat",
+            "monolithicFlat",
+            "a.raw",
+            "b.vmdk",
+        ];
+        run(dir.path(), &args).good();
+        for name in ["b.vmdk", "b-flat.vmdk"] {
+            assert_eq!(
+                mode(name) & !allowed,
+                0,
+                "{name} of a source with mode {source:o}: {:o}",
+                mode(name)
+            );
+            assert_eq!(mode(name) & 0o600, 0o600);
+        }
+    }
+}

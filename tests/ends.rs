@@ -58,6 +58,25 @@ fn an_interrupted_conversion_leaves_nothing_and_says_so() {
 }
 
 #[test]
+fn a_conversion_under_nohup_outlives_its_terminal() {
+    let dir = scratch();
+    raw_disk(&dir.path().join("a.raw"), 8 << 20, 2 << 20, 3);
+    let line = format!(
+        "trap '' HUP; exec {} convert -q --bandwidth 2M a.raw b.raw",
+        env!("CARGO_BIN_EXE_hyper2kvm")
+    );
+    let mut child = std::process::Command::new("bash")
+        .args(["-c", &line])
+        .current_dir(dir.path())
+        .spawn()
+        .unwrap();
+    wait_for(&dir.path().join("b.raw.part"));
+    signal(&child, Signal::HUP);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(names(dir.path()), ["a.raw", "b.raw"]);
+}
+
+#[test]
 fn a_killed_conversion_leaves_no_file_under_the_name_of_the_target() {
     let dir = scratch();
     raw_disk(&dir.path().join("a.raw"), 64 << 20, 8 << 20, 4);

@@ -248,3 +248,61 @@ fn a_log_that_was_never_finished_is_thrown_away() {
     run(dir, &["check", "-q", "a.qcow2"]).good();
     assert_eq!(names(dir), ["a.qcow2", "a.raw"]);
 }
+
+#[test]
+fn a_repair_killed_at_any_moment_is_finished_or_had_not_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    raw_disk(&dir.join("a.raw"), 16 << 20, 8 << 20, 1);
+    run(
+        dir,
+        &["convert", "-q", "--cluster-size", "512", "a.raw", "clean.qcow2"],
+    )
+    .good();
+    // Every data cluster counted twice: thousands of counts to set right.
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(dir.join("clean.qcow2"))
+        .unwrap();
+    let table = word(&file, 48);
+    let blocks: Vec<u64> = (0..64)
+        .map(|i| word(&file, table + i * 8))
+        .take_while(|b| *b != 0)
+        .collect();
+    for block in &blocks {
+        file.write_all_at(&[0, 2].repeat(256), *block).unwrap();
+    }
+    std::fs::rename(dir.join("clean.qcow2"), dir.join("leaky.qcow2")).unwrap();
+    let before = run(dir, &["check", "--json", "leaky.qcow2"]).json();
+    assert!(before["leaks"].as_u64().unwrap() > 1000, "{}", before["leaks"]);
+
+    let mut rng = h2k_testkit::rng::Rng::new(77);
+    let (mut untouched, mut logged, mut repaired) = (0, 0, 0);
+    for _ in 0..40 {
+        std::fs::copy(dir.join("leaky.qcow2"), dir.join("a.qcow2")).unwrap();
+        let mut child = crate::run::start(
+            dir,
+            &["check", "-q", "--repair", "leaks", "--in-place", "a.qcow2"],
+        );
+        std::thread::sleep(std::time::Duration::from_micros(rng.below(60_000)));
+        let _ = child.kill();
+        child.wait().unwrap();
+        logged += i32::from(dir.join("a.qcow2.h2k-redo").exists());
+        run(dir, &["recover", "-q", "a.qcow2"]).good();
+        assert!(!dir.join("a.qcow2.h2k-redo").exists());
+        let after = run(dir, &["check", "--json", "a.qcow2"]).json();
+        // All or nothing: the state before, or the state after, never one in between.
+        let state = |report: &serde_json::Value| (report["errors"].as_u64(), report["leaks"].as_u64());
+        match state(&after) {
+            (Some(0), Some(0)) => repaired += 1,
+            half_way => {
+                assert_eq!(half_way, state(&before), "half repaired");
+                untouched += 1;
+            }
+        }
+        run(dir, &["compare", "-q", "a.raw", "a.qcow2"]).good();
+    }
+    println!("untouched {untouched}, repaired {repaired}; {logged} left a log");
+    assert!(untouched > 0, "no run was killed early enough");
+}

@@ -14,7 +14,6 @@
 
 mod chain;
 mod check;
-#[allow(dead_code, reason = "used as soon as the first compressed format is read")]
 mod codec;
 mod create;
 mod format;
@@ -25,7 +24,6 @@ mod make;
 mod open;
 mod packed;
 mod pages;
-#[allow(dead_code, reason = "used as soon as the first compressed format is read")]
 mod pool;
 mod recent;
 mod spans;

@@ -82,8 +82,8 @@ impl Header {
         let version = v2.version.get();
         if version == 1 {
             return Err(
-                Error::unsupported("this is a qcow version 1 image; versions 2 and 3 are read")
-                    .advise("convert it first: qemu-img convert -f qcow -O qcow2 OLD NEW"),
+                Error::unsupported("this is a qcow version 1 image, which is a format of its own")
+                    .advise("name the format qcow, not qcow2"),
             );
         }
         if !(2..=3).contains(&version) {

@@ -13,7 +13,7 @@ use h2k_block::{BlockRead, Class, Error, HostFile, Meter, Result};
 use std::sync::Arc;
 use zerocopy::{FromZeros, IntoBytes};
 
-/// Whether `file` looks like this format. Version 1 counts, so that it is refused and not taken for raw.
+/// Whether `file` looks like this format. Every version counts, so that an unknown one is refused and not taken for raw.
 pub(crate) fn probe(file: &dyn BlockRead) -> Result<bool> {
     if file.len() < 8 {
         return Ok(false);

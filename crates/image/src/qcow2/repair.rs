@@ -2,7 +2,9 @@ use super::check::{compare, judge};
 use super::edit::{Draft, Edit};
 use super::entry::Cluster;
 use super::header::Header;
-use super::layout::{COPIED, INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DIRTY};
+use super::layout::{
+    AUTOCLEAR_BITMAPS, AUTOCLEAR_RAW_DATA_FILE, COPIED, INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DIRTY,
+};
 use super::refcount::{Counted, Stored, block_bits, largest, read_padded, store};
 use super::walk::Walk;
 use crate::{Check, Format};
@@ -83,6 +85,11 @@ impl Truth {
 pub(super) fn settle(draft: &mut Draft, how: Repair, limits: &Limits) -> Result<()> {
     let mut meter = Meter::new(*limits);
     let header = Header::read(draft.file(), &mut meter)?;
+    // Whoever writes to an image clears the marks of those whose data it may have made stale.
+    let known = AUTOCLEAR_BITMAPS | AUTOCLEAR_RAW_DATA_FILE;
+    if header.autoclear & !known != 0 {
+        draft.set(88, header.autoclear & known)?;
+    }
     let rebuilt = {
         let file = draft.file();
         let stored = Stored::read(file, &header, &mut meter)?;

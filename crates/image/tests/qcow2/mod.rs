@@ -1,7 +1,7 @@
 //! qcow2: known answers, differential tests, damage.
 
-mod bench;
 mod check;
+mod common;
 mod corpus;
 mod mutate;
 mod reader;

@@ -1,4 +1,4 @@
-use super::bench::{Scratch, qemu_img, qemu_io};
+use super::common::{Scratch, qemu_img, qemu_io};
 use crate::door::{LIMITS, knock};
 use h2k_block::{HostFile, MemDisk, MemHost};
 use h2k_image::qcow2::{self, Repair, Shrink};

@@ -1,4 +1,4 @@
-use super::bench::{
+use super::common::{
     Scratch, by_qemu, map_tells_the_truth, opened, qemu_img, qemu_io, same_everywhere, try_open,
 };
 use h2k_block::{BlockRead, Class, Kind};

@@ -1,5 +1,5 @@
-use super::bench::{Scratch, by_qemu, opened, qemu_img, qemu_io, same_everywhere};
 use super::check::{DAMAGES, WORSE, agrees, damaged};
+use super::common::{Scratch, by_qemu, opened, qemu_img, qemu_io, same_everywhere};
 use h2k_block::{Access, BlockRead, FileDisk, HostFile, Limits, MemDisk, Sharing};
 use h2k_image::qcow2::{self, Edit, Repair};
 use h2k_testkit::oracle;
@@ -156,12 +156,19 @@ fn an_image_that_was_not_closed_is_clean_after_repair() {
             v.set_count(cluster, 0);
         }
         v.bytes[79] = 1;
+        // And an autoclear feature of tomorrow.
+        v.bytes[95] |= 0x40;
     });
     let file = editable(&path);
     let repaired = qcow2::repair(file.clone(), Repair::All, &Limits::default()).unwrap();
     assert_eq!((repaired.before.errors, repaired.after.is_clean()), (40, true));
     commit(&scratch, &path, file, repaired.edit);
     oracle::qemu_check(&path, "qcow2");
+    assert_eq!(
+        std::fs::read(&path).unwrap()[95],
+        0,
+        "who writes clears what it does not know"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use super::bench::{Scratch, by_qemu, opened, qemu_img, qemu_io, same_everywhere};
+use super::common::{Scratch, by_qemu, opened, qemu_img, qemu_io, same_everywhere};
 use super::repair::{commit, editable};
 use h2k_block::{Class, Limits};
 use h2k_image::qcow2::{Shrink, resize};
@@ -72,6 +72,16 @@ fn growing_over_a_longer_backing_file_does_not_show_it() {
         model.resize(3 << 20, 0);
         assert!(by_qemu(&scratch, "-f qcow2 {}", &[&path]) == model);
         same_everywhere(&*opened(&path).disk, &model, 4096);
+        // Thousands of tables are missing now.
+        resized(&scratch, &path, 20 << 30, Shrink::Careful).unwrap();
+        let disk = opened(&path).disk;
+        let extents: Vec<_> = h2k_block::extents(&*disk, 3 << 20..20 << 30)
+            .map(|e| e.unwrap().kind)
+            .collect();
+        assert!(
+            extents.iter().all(|kind| *kind == h2k_block::Kind::Zero),
+            "{extents:?}"
+        );
         drop(base);
     }
 }

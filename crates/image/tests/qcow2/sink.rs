@@ -1,4 +1,4 @@
-use super::bench::{Empty, Scratch, by_qemu, opened, patchwork, pour, qemu_img, same_everywhere, started};
+use super::common::{Empty, Scratch, by_qemu, opened, patchwork, pour, qemu_img, same_everywhere, started};
 use h2k_block::{Batch, Body, Class, Kind, MemDisk, Piece};
 use h2k_image::qcow2::{Backing, Compression, Options, Preallocation};
 use h2k_image::{Format, Target, Value, create};

@@ -1,5 +1,6 @@
 use crate::failure::About;
 use crate::free::free;
+use crate::private::private_as;
 use crate::{Failure, Result, Source, Unwatched, in_place};
 use h2k_block::{Access, Class, Error, Output};
 use h2k_image::{Check, Finding, Format, OpenOptions, qcow2};
@@ -137,7 +138,7 @@ impl Checking {
                 let alone = self.image.open_alone();
                 let needed: Vec<_> = alone.iter().map(|opened| &opened.info).collect();
                 let new = free(new, *replace, &needed)?;
-                write(&repaired.edit, &new, *replace, stop).about(&new)?;
+                write(&repaired.edit, path, &new, *replace, stop).about(&new)?;
                 new
             }
         };
@@ -160,9 +161,16 @@ impl Checking {
 }
 
 /// Writes the changed image into a new file.
-fn write(edit: &qcow2::Edit, path: &Path, replace: bool, stop: &AtomicBool) -> h2k_block::Result<()> {
+fn write(
+    edit: &qcow2::Edit,
+    image: &Path,
+    path: &Path,
+    replace: bool,
+    stop: &AtomicBool,
+) -> h2k_block::Result<()> {
     let mut output = Output::new(replace);
     let file = output.create(path)?;
+    private_as(image, file.name())?;
     let raw = h2k_image::Target::of(Format::Raw);
     let mut none = |_: &str| Err(Error::new(Class::Invalid, "a copy of one file is one file"));
     let sink = h2k_image::create(file, &mut none, &raw, edit.len())?;

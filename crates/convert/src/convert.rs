@@ -5,11 +5,11 @@ mod report;
 mod verify;
 
 use crate::free::free;
+use crate::private::private_as;
 use crate::{Failure, Making, Opened, Phase, Result, Source, Watch, local};
 use h2k_block::{BlockRead, Class, Error, Joined, Output, Part};
 use h2k_copy::DigestKind;
 use h2k_image::{Format, Target};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -210,21 +210,6 @@ impl Convert {
         let source = ready.is_some_and(|r| r.source.disk.failed());
         Failure::from(error).about(if source { &self.source.path } else { &self.target })
     }
-}
-
-/// Keeps those from reading a copy who could not read the source: takes every permission from `part` that others than
-/// its owner do not have on `source`.
-fn private_as(source: &Path, part: &Path) -> h2k_block::Result<()> {
-    let restrict = || -> std::io::Result<()> {
-        let source = source.metadata()?;
-        let mut mode = part.metadata()?.permissions();
-        if source.is_file() {
-            mode.set_mode(mode.mode() & (source.mode() | 0o600));
-            std::fs::set_permissions(part, mode)?;
-        }
-        Ok(())
-    };
-    restrict().map_err(|e| Error::from(e).through(part.display().to_string()))
 }
 
 /// The file of a target's own set that is called like it, with `ending` in place of its extension.

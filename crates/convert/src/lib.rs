@@ -20,6 +20,7 @@ mod in_place;
 mod map;
 mod measure;
 mod named;
+mod private;
 mod reading;
 mod recover;
 mod resize;

@@ -205,6 +205,68 @@ fn whatever_level_1_deflates_three_decoders_read() {
 }
 
 #[test]
+fn our_own_deflate_is_read_by_two_other_decoders_whatever_the_bytes() {
+    let encoder = Encoder::new(Coding::Deflate, 1).unwrap();
+    let decoder = Decoder::default();
+    let mut kinds: Vec<Vec<u8>> = Vec::new();
+    for len in [
+        3,
+        9,
+        60,
+        511,
+        512,
+        4_095,
+        4_096,
+        65_535,
+        65_536,
+        65_537,
+        200_000,
+        2 << 20,
+    ] {
+        // One byte, short periods, periods around the window's end, prose, prose within noise.
+        kinds.push(vec![0; len]);
+        for period in [2, 3, 7, 255, 259, 3_833, 3_834, 3_835, 4_096] {
+            let one = noise(period);
+            kinds.push(one.iter().copied().cycle().take(len).collect());
+        }
+        kinds.push(prose(len));
+        let mut mixed = prose(len);
+        for (i, piece) in mixed.chunks_mut(5_000).enumerate() {
+            if i % 2 == 1 {
+                let n = piece.len();
+                piece.copy_from_slice(&noise(n));
+            }
+        }
+        kinds.push(mixed);
+        // Few values, none of them often: no matches, short codes.
+        kinds.push(noise(len).iter().map(|b| b & 7).collect());
+    }
+    let mut encoded = 0;
+    for plain in kinds {
+        let mut coded = Vec::new();
+        let Some(n) = encoder.encode(&plain, &mut coded) else {
+            continue;
+        };
+        encoded += 1;
+        assert!(n < plain.len());
+        let mut back = vec![0xaa; plain.len()];
+        assert_eq!(
+            decoder.decode(Coding::Deflate, &coded, &mut back),
+            Ok(plain.len())
+        );
+        assert!(back == plain, "{} bytes", plain.len());
+        // zlib-rs with a window of 4 KiB, in one go: it checks every code and every distance.
+        let mut strict = flate2::Decompress::new_with_window_bits(false, 12);
+        let mut back = vec![0xaa; plain.len()];
+        let status = strict.decompress(&coded, &mut back, flate2::FlushDecompress::Finish);
+        assert_eq!(status.unwrap(), flate2::Status::StreamEnd);
+        assert_eq!(strict.total_in(), u64::try_from(n).unwrap());
+        assert!(back == plain, "{} bytes", plain.len());
+    }
+    assert!(encoded > 100, "{encoded}");
+}
+
+#[test]
 fn a_short_stream_gives_what_it_has_and_damage_gives_no_more_than_asked() {
     let decoder = Decoder::default();
     for coding in codings() {

@@ -2,7 +2,7 @@
 
 use crate::common::{all, mem, problems, scan_all};
 use crate::fixture;
-use h2k_block::{BlockRead, Class};
+use h2k_block::{BlockRead, BlockWrite, Class, Overlay};
 use h2k_testkit::corpus::corpus;
 use h2k_testkit::hash::{disk_sha256, sha256};
 use h2k_testkit::rng::Rng;
@@ -465,6 +465,53 @@ fn lies_about_extents_and_circles_are_corrupt() {
             "{lvs}: {:?}",
             problems(&volumes)
         );
+    }
+}
+
+#[test]
+fn volumes_are_written_through_overlays_where_that_is_safe_and_refused_where_not() {
+    let case = fixture::load("lvm");
+    let sources = case.without(&[]);
+    let overlays: Vec<Arc<dyn BlockWrite>> = sources
+        .iter()
+        .map(|d| Arc::new(Overlay::new(Arc::clone(d))) as Arc<dyn BlockWrite>)
+        .collect();
+    let volumes = scan_all(sources);
+    let writable = volumes.over(&overlays).unwrap();
+    let mut rng = Rng::new(13);
+    for (volume, disk) in volumes.list.iter().zip(&writable) {
+        let Kind::LogicalVolume(lv) = &volume.kind else {
+            continue;
+        };
+        let name = lv.name.as_str();
+        if name.starts_with("raid") || matches!(name, "orig" | "snap") {
+            assert_eq!(
+                disk.write_at(0, b"x").unwrap_err().class(),
+                Class::ReadOnly,
+                "{name}"
+            );
+            continue;
+        }
+        let mut model = all(volume.disk.as_ref());
+        for _ in 0..40 {
+            let from = rng.below(model.len() as u64 - 70_000) as usize;
+            let mut bytes = vec![0; rng.below(70_000) as usize];
+            rng.fill(&mut bytes);
+            disk.write_at(from as u64, &bytes).unwrap();
+            model[from..from + bytes.len()].copy_from_slice(&bytes);
+        }
+        assert!(all(disk.as_ref()) == model, "{name}");
+        // Every leg has it: a mirror read without its first disk says the same.
+        let again = scan_all(
+            overlays
+                .iter()
+                .skip(1)
+                .map(|o| Arc::clone(o) as Arc<dyn BlockRead>)
+                .collect(),
+        );
+        if let Ok(other) = again.find(&volume.device) {
+            assert!(all(other.disk.as_ref()) == model, "{name} without sda");
+        }
     }
 }
 

@@ -358,6 +358,40 @@ fn numbers_that_make_no_array_are_corrupt() {
 }
 
 #[test]
+fn parity_of_an_array_that_was_not_stopped_in_order_makes_up_for_nothing() {
+    let member = Member {
+        level: 5,
+        layout: 2,
+        disks: 3,
+        ..Member::default()
+    };
+    let disks = |clean: bool| {
+        (0..2_u32)
+            .map(|number| {
+                let mut disk = Member {
+                    number,
+                    ..member.clone()
+                }
+                .disk();
+                if !clean {
+                    put(&mut disk, 4096 + 208, &0_u64.to_le_bytes());
+                    seal(&mut disk, 4096);
+                }
+                mem(disk)
+            })
+            .collect()
+    };
+    assert_eq!(arrays(&scan_all(disks(true))).len(), 1);
+    let volumes = scan_all(disks(false));
+    assert!(arrays(&volumes).is_empty());
+    assert!(
+        problems(&volumes)[0].contains("not stopped in order"),
+        "{:?}",
+        problems(&volumes)
+    );
+}
+
+#[test]
 fn data_over_the_superblock_would_be_an_array_in_itself() {
     let mut disk = Member::default().disk();
     put(&mut disk, 4096 + 128, &[0; 8]);

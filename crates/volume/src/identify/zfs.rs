@@ -23,6 +23,13 @@ pub(super) fn zfs(head: &Head<'_>) -> Result<Option<Identity>> {
         return Ok(None);
     }
     for start in starts {
+        // Every label begins with a list in XDR (1), of version 0, with names that are unique (flag 1).
+        let list = head.at::<12>(start.saturating_add(16 << 10))?;
+        let is_list =
+            list.is_some_and(|l| l.first() == Some(&1) && l.get(4..) == Some(&[0, 0, 0, 0, 0, 0, 0, 1]));
+        if !is_list {
+            continue;
+        }
         // Uberblocks are at least 1 KiB each; one good one is enough to know a ZFS device by.
         let mut known = false;
         for slot in 0..128_u64 {

@@ -3,7 +3,7 @@
 use super::group::{Area, Detail, Group, Logical, Segment};
 use super::snapshot;
 use crate::bytes::wide;
-use crate::map::{Geometry, Linear, Mirrored, Nothing, Segments, Stripe, Striped, shared};
+use crate::map::{Geometry, Linear, Mirrored, Nothing, Origin, Segments, Stripe, Striped, shared};
 use crate::node::{Below, Node, Nodes};
 use h2k_block::{Class, Error, Result};
 use std::collections::BTreeMap;
@@ -227,6 +227,12 @@ impl<'a> Builder<'a> {
             None => Arc::new(
                 Segments::new(parts).ok_or_else(|| corrupt(format!("{} is larger than can be", lv.name)))?,
             ),
+        };
+        let is_origin = self.snapshots.values().any(|ties| ties.origin == lv.name);
+        let geometry = if is_origin {
+            shared(Origin(geometry))
+        } else {
+            geometry
         };
         let node = self.nodes.add(Node::Mapped {
             geometry,

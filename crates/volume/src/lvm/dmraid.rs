@@ -17,6 +17,8 @@ pub(super) struct Superblock {
     failed: u64,
     /// How far this image was rebuilt, in sectors.
     recovered: u64,
+    /// How far the whole array is known to be consistent, in sectors.
+    synced: u64,
 }
 
 /// The superblock of a metadata volume; `None` when it never got one.
@@ -33,25 +35,40 @@ pub(super) fn read(disk: &dyn BlockRead) -> Result<Option<Superblock>> {
         events: word(16),
         failed: word(24),
         recovered: word(32),
+        synced: word(40),
     }))
 }
 
 /// For each image whether it is out of step with the newest. Without any superblock nothing is known against any.
 pub(super) fn stale(superblocks: &[Option<Superblock>]) -> Vec<bool> {
-    let Some(newest) = superblocks.iter().flatten().max_by_key(|s| s.events) else {
+    let Some(newest) = superblocks.iter().flatten().map(|s| s.events).max() else {
         return vec![false; superblocks.len()];
     };
+    // Any of the newest may be the one that noticed a failure.
+    let failed = superblocks
+        .iter()
+        .flatten()
+        .filter(|s| s.events == newest)
+        .fold(0, |all, s| all | s.failed);
     (0_u32..)
         .zip(superblocks)
         .map(|(i, superblock)| {
-            let failed = newest.failed.checked_shr(i).is_some_and(|bits| bits & 1 == 1);
+            let failed = failed.checked_shr(i).is_some_and(|bits| bits & 1 == 1);
             // One without a superblock has just been added and is not filled yet; one whose volume is missing is
             // missed elsewhere.
-            failed
-                || superblock
-                    .is_some_and(|s| s.position != i || s.recovered != WHOLE || s.events < newest.events)
+            failed || superblock.is_some_and(|s| s.position != i || s.recovered != WHOLE || s.events < newest)
         })
         .collect()
+}
+
+/// Whether the newest superblocks say that parity or copies agree everywhere. Without any nothing speaks against it.
+pub(super) fn in_sync(superblocks: &[Option<Superblock>]) -> bool {
+    let newest = superblocks.iter().flatten().map(|s| s.events).max();
+    superblocks
+        .iter()
+        .flatten()
+        .filter(|s| Some(s.events) == newest)
+        .all(|s| s.synced == WHOLE)
 }
 
 #[cfg(test)]
@@ -63,6 +80,7 @@ mod tests {
         events: 7,
         failed: 0,
         recovered: WHOLE,
+        synced: WHOLE,
     };
 
     #[test]
@@ -84,5 +102,7 @@ mod tests {
         assert_eq!(stale(&[at(0), partly]), [false, true]);
         let knows = Some(Superblock { failed: 2, ..GOOD });
         assert_eq!(stale(&[knows, at(1)]), [false, true]);
+        assert!(in_sync(&[at(0), old, None]));
+        assert!(!in_sync(&[Some(Superblock { synced: 8, ..GOOD }), at(1)]));
     }
 }

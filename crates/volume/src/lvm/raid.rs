@@ -33,7 +33,8 @@ impl Builder<'_> {
                 "the layout of this {kind} is being changed"
             )));
         }
-        let stale = self.stale(metas)?;
+        let superblocks = self.superblocks(metas)?;
+        let stale = dmraid::stale(&superblocks);
         let mut stripes = Vec::new();
         let mut lost: Vec<(usize, Vec<String>)> = Vec::new();
         for (i, image) in images.iter().enumerate() {
@@ -50,6 +51,12 @@ impl Builder<'_> {
             if !gone.is_empty() {
                 lost.push((i, gone));
             }
+        }
+        // The maps below count images; one named twice, or another segment before this one, would shift them.
+        if stripes.iter().enumerate().any(|(i, s)| s.target != i) {
+            return Err(corrupt(format!(
+                "{kind} names an image twice or is not alone in its volume"
+            )));
         }
         let gone = |i: usize| lost.iter().any(|(l, _)| *l == i);
         let width = wide(images.len());
@@ -89,6 +96,11 @@ impl Builder<'_> {
                     )));
                 };
                 let parities = if level == 6 { 2 } else { 1 };
+                if !lost.is_empty() && !dmraid::in_sync(&superblocks) {
+                    return Err(Error::unsupported(format!(
+                        "{kind} lacks an image and its parity was not in step: what is missing cannot be made up for"
+                    )));
+                }
                 let each = piece(width.saturating_sub(parities))?;
                 let parity = Parity::new(starts(), level, layout, q_last, *chunk, each);
                 (parity.map(shared), lost.len() <= 1)
@@ -110,8 +122,8 @@ impl Builder<'_> {
         Ok(geometry)
     }
 
-    /// Which images the array itself holds to be out of step.
-    fn stale(&self, metas: &[String]) -> Result<Vec<bool>> {
+    /// What the array itself says of its images.
+    fn superblocks(&self, metas: &[String]) -> Result<Vec<Option<dmraid::Superblock>>> {
         let mut superblocks = Vec::new();
         for meta in metas {
             let (node, own) = self.logical(meta)?;
@@ -121,7 +133,7 @@ impl Builder<'_> {
                 None => None,
             });
         }
-        Ok(dmraid::stale(&superblocks))
+        Ok(superblocks)
     }
 }
 

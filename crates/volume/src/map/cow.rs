@@ -1,5 +1,32 @@
 use super::{Geometry, Run};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A volume that snapshots were taken of: they show it wherever they have nothing of their own.
+#[derive(Debug)]
+pub(crate) struct Origin(pub(crate) Arc<dyn Geometry>);
+
+impl Geometry for Origin {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn copies(&self, offset: u64) -> usize {
+        self.0.copies(offset)
+    }
+
+    fn place(&self, offset: u64, end: u64, copy: usize) -> Run {
+        self.0.place(offset, end, copy)
+    }
+
+    fn rebuild(&self, offset: u64, end: u64) -> Option<Vec<Run>> {
+        self.0.rebuild(offset, end)
+    }
+
+    fn read_only(&self) -> Option<&'static str> {
+        Some("this volume has snapshots, which would change with it; remove them first")
+    }
+}
 
 /// A snapshot: chunks that changed lie in a store, the others still in the origin. Target 0 is the origin, target 1 the
 /// store.

@@ -13,7 +13,7 @@ mod stripes;
 mod zones;
 
 pub(crate) use copies::Mirrored;
-pub(crate) use cow::Cow;
+pub(crate) use cow::{Cow, Origin};
 pub(crate) use mapped::{Mapped, Target};
 pub(crate) use parity::{Layout, Parity};
 pub(crate) use raid10::Raid10;

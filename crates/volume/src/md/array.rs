@@ -216,6 +216,11 @@ fn geometry(m: &Member, devices: &[Option<Device>], gone: &[usize]) -> Result<(A
                     "raid6 with two members missing: only one is made up for",
                 ));
             }
+            if !gone.is_empty() && !m.clean {
+                return Err(Error::unsupported(format!(
+                    "raid{level} lacks a member and was not stopped in order: what is missing cannot be made up for"
+                )));
+            }
             Ok((shared(parity), gone.len() <= 1))
         }
         level => Err(Error::unsupported(format!(

@@ -62,6 +62,8 @@ pub(super) mod word {
     pub(in super::super) const RAID_DISKS: usize = 10;
     pub(in super::super) const MD_MINOR: usize = 11;
     pub(in super::super) const UUID1: usize = 13;
+    /// Bit 0: stopped in an orderly way.
+    pub(in super::super) const STATE: usize = 33;
     pub(in super::super) const CSUM: usize = 38;
     /// Two words; the low one first on little-endian machines.
     pub(in super::super) const EVENTS: usize = 39;

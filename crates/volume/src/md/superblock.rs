@@ -66,6 +66,8 @@ pub(crate) struct Member {
     /// Not filled completely yet.
     pub(super) recovering: bool,
     pub(super) bad_blocks: bool,
+    /// Stopped in an orderly way: copies and parity agree everywhere.
+    pub(super) clean: bool,
     /// Why the array cannot be read, where a feature of it says so.
     pub(super) refused: Option<&'static str>,
 }
@@ -183,6 +185,7 @@ fn version1(disk: &dyn BlockRead, bytes: &[u8; 4096], sector: u64, version: &'st
         data_start,
         data_len,
         recovering,
+        clean: sb.resync_offset.get() == u64::MAX,
         bad_blocks: features & BAD_BLOCKS != 0 && has_bad_blocks(disk, &sb, at)?,
         refused: if features & RESHAPE != 0 {
             Some("its layout is being changed")
@@ -266,6 +269,7 @@ fn version90(words: &[u32], little: bool, at: u64) -> Result<Member> {
         data_len: at,
         recovering: false,
         bad_blocks: false,
+        clean: word(word::STATE) & 1 == 1,
         // A minor version of 91 marks an array whose layout is being changed.
         refused: (word(word::MINOR) == 91).then_some("its layout is being changed"),
     })

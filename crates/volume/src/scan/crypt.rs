@@ -4,12 +4,13 @@ use super::Scan;
 use crate::luks;
 use crate::node::Node;
 use crate::volumes::{Crypt, Kind};
-use h2k_block::{BlockRead, Error, Result};
+use h2k_block::{BlockRead, Error, Meter, Result};
 use std::sync::Arc;
 
 impl Scan {
     pub(super) fn encrypted(&mut self, i: usize, disk: &dyn BlockRead) -> Result<()> {
-        let header = luks::read(disk, self.nodes.meter())?;
+        // Its JSON is gone again after this, so it has an account of its own.
+        let header = luks::read(disk, &mut Meter::new(self.limits))?;
         let about = header.describe();
         let device = self.device(i);
         if let Some(why) = &about.refused {

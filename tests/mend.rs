@@ -47,7 +47,15 @@ fn leaks_are_found_counted_and_repaired_elsewhere_or_in_place() {
     );
     assert_eq!(json["findings"][0]["severity"], "leak");
 
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(dir.join("a.qcow2"), PermissionsExt::from_mode(0o600)).unwrap();
     run(dir, &["check", "--repair", "leaks", "-o", "b.qcow2", "a.qcow2"]).good();
+    let mode = dir.join("b.qcow2").metadata().unwrap().permissions().mode();
+    assert_eq!(
+        mode & 0o777,
+        0o600,
+        "the repaired copy is open to more people than the image"
+    );
     assert_eq!(
         std::fs::read(dir.join("a.qcow2")).unwrap(),
         before,

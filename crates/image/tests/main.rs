@@ -13,6 +13,7 @@
 mod audit;
 mod door;
 mod fill;
+mod model;
 mod other;
 mod qcow2;
 mod raw;

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A host file or block device. Positional I/O only: no cursor to race on.
 #[derive(Debug)]
@@ -16,6 +16,9 @@ pub struct FileDisk {
     name: PathBuf,
     len: AtomicU64,
     writable: bool,
+    /// The run of data found last. To find where data ends, some hosts walk all of it: asking again for every block
+    /// of a dense image would cost the square of its size. "Data" stays a safe answer whatever happens to the file.
+    data: Mutex<Range<u64>>,
     /// The size of a block device, which no call can change.
     device: Option<u64>,
 }
@@ -57,6 +60,7 @@ impl FileDisk {
             name: path.to_owned(),
             len: len.into(),
             writable,
+            data: Mutex::new(0..0),
             device: (kind == FileType::BlockDevice).then_some(len),
         })
     }
@@ -128,6 +132,17 @@ impl BlockRead for FileDisk {
 
     fn map(&self, offset: u64, end: u64) -> Result<Extent> {
         let whole = Extent::new(offset, end.saturating_sub(offset), Kind::Data);
+        let known = || self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        let data_until = |until: u64| Extent {
+            len: until.min(end).saturating_sub(offset),
+            ..whole
+        };
+        {
+            let data = known();
+            if data.contains(&offset) {
+                return Ok(data_until(data.end));
+            }
+        }
         // A file system that cannot tell answers "all data"; so do we when it answers with an error.
         match rustix::fs::seek(&*self.file, SeekFrom::Data(offset)) {
             Ok(data) if data > offset => Ok(Extent::new(
@@ -136,10 +151,10 @@ impl BlockRead for FileDisk {
                 Kind::Hole,
             )),
             Ok(_) => match rustix::fs::seek(&*self.file, SeekFrom::Hole(offset)) {
-                Ok(hole) if hole > offset => Ok(Extent {
-                    len: hole.min(end).saturating_sub(offset),
-                    ..whole
-                }),
+                Ok(hole) if hole > offset => {
+                    *known() = offset..hole;
+                    Ok(data_until(hole))
+                }
                 _ => Ok(whole),
             },
             // No data up to the end of the file, or the file shrank: the read will tell.
@@ -173,6 +188,7 @@ impl BlockWrite for FileDisk {
             return Ok(());
         }
         self.inside(range.start, len)?;
+        *self.data.lock().unwrap_or_else(PoisonError::into_inner) = 0..0;
         let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         if rustix::fs::fallocate(self.editable()?, punch, range.start, len).is_ok() {
             return Ok(());

@@ -171,3 +171,26 @@ fn a_block_device_is_read_and_written_like_a_file() {
     drop(disk);
     assert_eq!(std::fs::read(&path).unwrap()[513..1513], [0xab; 1000]);
 }
+
+#[test]
+fn a_map_asked_piece_by_piece_is_the_same_map() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sparse");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(4 << 20).unwrap();
+    file.write_all_at(&[1; 1 << 20], 0).unwrap();
+    file.write_all_at(&[2; 1 << 20], 2 << 20).unwrap();
+    drop(file);
+    let disk = open(&path, Access::Edit).unwrap();
+    // Forwards, then backwards: the run found last must not speak for bytes outside it.
+    let kind = |mib: u64| disk.extent_at(mib << 20, (mib + 1) << 20).unwrap().kind;
+    let forwards: Vec<Kind> = (0..4).map(kind).collect();
+    let mut backwards: Vec<Kind> = (0..4).rev().map(kind).collect();
+    backwards.reverse();
+    assert_eq!(forwards, [Kind::Data, Kind::Hole, Kind::Data, Kind::Hole]);
+    assert_eq!(backwards, forwards);
+    // A hole punched into the run found last is seen.
+    assert_eq!(kind(2), Kind::Data);
+    disk.store_zeros(2 << 20..3 << 20).unwrap();
+    assert_eq!(kind(2), Kind::Hole);
+}

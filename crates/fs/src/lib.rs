@@ -1,7 +1,7 @@
 //! Files, directories, names and paths inside a guest, and the trait every filesystem implements.
 //!
-//! `ext4`, `xfs`, `btrfs`, `ntfs`, `fat` and `iso` implement [`FsRead`]; nobody above needs to know which one it
-//! is. Paths are resolved here, by node and inside the guest only: there is no outside a link could lead to.
+//! `ext4`, `xfs` and `ntfs` implement [`FsRead`]; nobody above needs to know which one it is. Paths are resolved
+//! here, by node and inside the guest only: there is no outside a link could lead to.
 //!
 //! Non-goals: partitions, mounting, host paths.
 

@@ -5,16 +5,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Room, level, and the rooms it may see. A new edge is a conversation, and a line here.
-const ROOMS: [(&str, u8, &[&str]); 14] = [
+const ROOMS: [(&str, u8, &[&str]); 11] = [
     ("h2k-block", 0, &[]),
     ("h2k-fs", 1, &["h2k-block"]),
     ("h2k-image", 1, &["h2k-block"]),
     ("h2k-volume", 1, &["h2k-block"]),
     ("h2k-hive", 2, &["h2k-block"]),
-    ("h2k-btrfs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-ext4", 2, &["h2k-block", "h2k-fs"]),
-    ("h2k-fat", 2, &["h2k-block", "h2k-fs"]),
-    ("h2k-iso", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-ntfs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-xfs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-copy", 3, &["h2k-block"]),
@@ -28,10 +25,7 @@ const EVERY_ROOM: &[&str] = &[
     "h2k-image",
     "h2k-volume",
     "h2k-hive",
-    "h2k-btrfs",
     "h2k-ext4",
-    "h2k-fat",
-    "h2k-iso",
     "h2k-ntfs",
     "h2k-xfs",
     "h2k-copy",

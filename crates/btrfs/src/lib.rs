@@ -1,1 +1,0 @@
-//! btrfs: from one or several volumes to files.

@@ -1,1 +1,0 @@
-//! FAT12, FAT16, FAT32 and exFAT: from a volume to files.

@@ -87,7 +87,7 @@ pub(super) fn open(
         let covered = shape.capacity.saturating_sub(i.saturating_mul(shape.reach()));
         let used = covered.div_ceil(shape.grain).min(COWD_ENTRIES).saturating_mul(4);
         let end = u64::from(sector).saturating_mul(SECTOR).saturating_add(used);
-        if sector != 0 && end > file.len() {
+        if sector == u32::MAX || (sector != 0 && end > file.len()) {
             return Err(Error::corrupt(
                 "grain directory",
                 offset,

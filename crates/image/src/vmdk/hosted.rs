@@ -268,7 +268,7 @@ fn directory(file: &dyn BlockRead, shape: &Shape, sector: u64, meter: &mut Meter
             .div_ceil(shape.grain)
             .min(shape.entries_per_table)
             .saturating_mul(4);
-        if sector != 0 && at.saturating_add(used) > file.len() {
+        if sector == u32::MAX || (sector != 0 && at.saturating_add(used) > file.len()) {
             return Err(Error::corrupt(
                 "grain directory",
                 offset,
@@ -281,7 +281,7 @@ fn directory(file: &dyn BlockRead, shape: &Shape, sector: u64, meter: &mut Meter
         }
         places.push(match sector {
             0 => 0,
-            // 2^32-1 would be 2 TiB less one sector; no table fits behind it.
+            // The last number there is was refused above: one more would not fit.
             _ => sector.saturating_add(1),
         });
         Ok(())

@@ -4,9 +4,12 @@ use super::layout::SECTOR;
 use h2k_block::{BlockRead, Cache, Error, HostFile, Meter, Result};
 use std::sync::Arc;
 
-/// Most tables an extent may have: 64 TiB in grains of 64 KiB and tables of 512, or in those of a
-/// space-efficient extent. A directory of so many takes 16 MiB.
+/// Most tables an extent may have: 128 TiB of a hosted extent in grains of 64 KiB, 64 TiB of a space-efficient one.
+/// A directory of so many takes 16 MiB.
 const MOST_TABLES: u64 = 4 << 20;
+
+/// Most entries a grain table of any kind has.
+const MOST_ENTRIES: u64 = 4096;
 
 /// Set in an entry that points where no grain can be; the rest is what was found, in sectors or grains.
 const OUTSIDE: u64 = 1 << 63;
@@ -282,6 +285,17 @@ impl Sparse {
         Ok((self.table(tables, number)?, index))
     }
 
+    /// A number that no other grain of the disk has, whatever the shapes of its extents.
+    pub(super) fn grain_key(&self, at: u64) -> u64 {
+        let number = at.checked_div(self.shape.reach().max(1)).unwrap_or(0);
+        let within = at.checked_rem(self.shape.reach().max(1)).unwrap_or(0);
+        let index = within.checked_div(self.shape.grain.max(1)).unwrap_or(0);
+        self.first_table
+            .saturating_add(number)
+            .saturating_mul(MOST_ENTRIES)
+            .saturating_add(index)
+    }
+
     /// What entry `index` of table `number` says.
     pub(super) fn state(&self, table: &Table, number: u64, index: u64) -> Result<State> {
         match table.entry(index) {
@@ -402,8 +416,10 @@ impl Sparse {
             .saturating_add(index.saturating_mul(self.shape.grain));
         let need = match self.shape.coding {
             Coding::Plain => self.shape.capacity.saturating_sub(start).min(self.shape.grain),
-            // The size of a compressed grain is in its header, which must be there.
-            Coding::Zlib { .. } => SECTOR,
+            // The size of a compressed grain is in its header, which must be there. The last grain of a file
+            // need not be padded to a sector.
+            Coding::Zlib { lba: true } => 12,
+            Coding::Zlib { lba: false } => 4,
         };
         match offset.checked_add(need) {
             Some(end) if end <= self.file.len() && offset & OUTSIDE == 0 => offset,

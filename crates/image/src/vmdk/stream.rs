@@ -98,12 +98,7 @@ impl Streams {
         skip: usize,
         dst: &mut [u8],
     ) -> Result<()> {
-        // Grain numbers of two extents must not meet: the first table's number tells them apart.
-        let key = sparse
-            .first_table
-            .saturating_mul(sparse.shape.entries_per_table)
-            .saturating_add(start.checked_div(sparse.shape.grain).unwrap_or(0));
-        let whole = self.grains.get(key, || {
+        let whole = self.grains.get(sparse.grain_key(start), || {
             let mut whole = vec![0_u8; usize::try_from(sparse.shape.grain).unwrap_or(0)];
             let span = span(sparse, table, index, 1)?;
             self.coded.with(Vec::new, |coded| {

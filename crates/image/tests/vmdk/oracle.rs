@@ -44,8 +44,7 @@ fn same_as_qemu(image: &Path, dir: &Path, grain: u64) {
     let raw = dir.join("by-qemu.raw");
     let _old = std::fs::remove_file(&raw);
     qemu_img(&["convert", "-f", "vmdk", "-O", "raw", text(image), text(&raw)]);
-    let theirs =
-        h2k_block::FileDisk::open(&raw, h2k_block::Access::Read, h2k_block::Sharing::Careful).unwrap();
+    let theirs = h2k_block::FileDisk::open(&raw, h2k_block::Access::Read, h2k_block::Sharing::Force).unwrap();
     let ours = open_path(image)
         .unwrap_or_else(|e| panic!("{}: {e}", image.display()))
         .disk;

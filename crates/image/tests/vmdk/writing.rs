@@ -33,6 +33,13 @@ fn write(from: &dyn BlockRead, dir: &Path, name: &str, options: &Options, feed: 
     let sink = create(file, &mut another, &target, from.len()).unwrap();
     fill::fill(from, sink, feed).unwrap();
     output.commit().unwrap();
+    // A process that another test is just starting may hold copies of our descriptors until it execs, and with
+    // them the writer's locks; qemu-img would refuse the file.
+    for written in [&path, &flat] {
+        while FileDisk::open(written, Access::Read, Sharing::Careful).is_err_and(|e| e.class() == Class::Busy) {
+            std::thread::yield_now();
+        }
+    }
     path
 }
 

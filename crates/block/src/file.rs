@@ -21,6 +21,16 @@ pub struct FileDisk {
     data: Mutex<Range<u64>>,
     /// The size of a block device, which no call can change.
     device: Option<u64>,
+    /// Whether locks were taken.
+    locked: bool,
+}
+
+impl Drop for FileDisk {
+    fn drop(&mut self) {
+        if self.locked {
+            lock::release(&self.file);
+        }
+    }
 }
 
 impl FileDisk {
@@ -62,6 +72,7 @@ impl FileDisk {
             writable,
             data: Mutex::new(0..0),
             device: (kind == FileType::BlockDevice).then_some(len),
+            locked: sharing != Sharing::Force,
         })
     }
 

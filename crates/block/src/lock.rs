@@ -27,11 +27,33 @@ const CONSISTENT_READ: i64 = 0;
 const WRITE: i64 = 1;
 const RESIZE: i64 = 3;
 
-/// Takes the locks for reading or for writing.
+/// Takes the locks for reading or for writing; takes none when somebody minds.
 pub(crate) fn take(file: &File, writable: bool, sharing: Sharing) -> Result<()> {
     if sharing == Sharing::Force {
         return Ok(());
     }
+    let taken = take_all(file, writable);
+    if taken.is_err() {
+        release(file);
+    }
+    taken
+}
+
+/// Gives the locks back. Closing the file does that too, but only when its last copy is closed, and a process that
+/// another thread is just starting holds copies of all descriptors until it runs its own program.
+pub(crate) fn release(file: &File) {
+    let all = libc::flock {
+        l_len: UNSHARED
+            .saturating_sub(HELD)
+            .saturating_add(RESIZE)
+            .saturating_add(1),
+        ..byte(libc::F_UNLCK, HELD)
+    };
+    // Nothing to do about a file system without locks.
+    let _released = fcntl(file, FcntlArg::F_OFD_SETLK(&all));
+}
+
+fn take_all(file: &File, writable: bool) -> Result<()> {
     let held: &[i64] = if writable {
         &[CONSISTENT_READ, WRITE, RESIZE]
     } else {

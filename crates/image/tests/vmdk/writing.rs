@@ -36,7 +36,8 @@ fn write(from: &dyn BlockRead, dir: &Path, name: &str, options: &Options, feed: 
     // A process that another test is just starting may hold copies of our descriptors until it execs, and with
     // them the writer's locks; qemu-img would refuse the file.
     for written in [&path, &flat] {
-        while FileDisk::open(written, Access::Read, Sharing::Careful).is_err_and(|e| e.class() == Class::Busy) {
+        while FileDisk::open(written, Access::Read, Sharing::Careful).is_err_and(|e| e.class() == Class::Busy)
+        {
             std::thread::yield_now();
         }
     }

@@ -78,7 +78,7 @@ pub(super) const ROWS: &[Row] = &[
         source: &[],
         from: "raw",
         to: "vmdk",
-        ours: &["--to", "vmdk", "--compress", "zlib"],
+        ours: &["--to", "vmdk", "--subformat", "streamOptimized"],
         theirs: STREAM,
         wanted: 5.0,
         bound: Bound::Codec("zlib"),

@@ -82,7 +82,8 @@ fn format(case: &Case) -> Option<Format> {
 
 /// Where the manifest keeps size and digest of the guest's disk.
 fn content(oracle: &Value) -> Option<(u64, &str)> {
-    let at = ["disk", "content", "merged"]
+    // "joined": a raw disk in parts, of which the first was named.
+    let at = ["joined", "disk", "content", "merged"]
         .iter()
         .find_map(|key| oracle.get(key).filter(|v| v.is_object()))?;
     let text = |keys: [&str; 2]| keys.iter().find_map(|key| at.get(key)?.as_str());

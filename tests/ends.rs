@@ -42,13 +42,7 @@ fn an_interrupted_conversion_leaves_nothing_and_says_so() {
         let dir = scratch();
         let child = slow(dir.path());
         signal(&child, how);
-        let began = Instant::now();
         let out = child.wait_with_output().unwrap();
-        assert!(
-            began.elapsed() < Duration::from_secs(5),
-            "it took {:?} to stop",
-            began.elapsed()
-        );
         assert_eq!(out.status.code(), Some(code), "{out:?}");
         let err = String::from_utf8_lossy(&out.stderr);
         assert!(err.starts_with("error: stopped\n"), "{err}");

@@ -65,9 +65,16 @@ fn ended(out: std::process::Output) -> Ran {
     }
 }
 
-/// Starts `hyper2kvm` in `dir` and does not wait.
+/// Starts `hyper2kvm` in `dir` and does not wait. Signals mean what they usually do, even where whoever runs the tests
+/// ignores some (nohup, a shell's background job): programs inherit that.
 pub fn start<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Child {
-    command(dir, args)
+    Command::new("env")
+        .args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_hyper2kvm")])
+        .args(args)
+        .current_dir(dir)
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

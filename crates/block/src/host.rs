@@ -76,7 +76,7 @@ pub trait Host: Send + Sync {
     /// Opens the file that `name` means when it is written inside the file called `referrer`.
     ///
     /// # Errors
-    /// [`Class::Refused`] when the user has not allowed that place; else as [`FileDisk::open`].
+    /// [`Class::Refused`] when the user has not allowed that place; else as [`FileDisk::open`](crate::FileDisk::open).
     fn open(&self, referrer: &Path, name: &Path, access: Access) -> Result<Arc<dyn HostFile>>;
 }
 

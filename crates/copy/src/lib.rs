@@ -1,6 +1,6 @@
 //! Moves the bytes of a disk: extents in, workers, sink out. The one hot loop of the project.
 //!
-//! [`copy`] fills a [`Sink`](h2k_block::Sink); [`digest()`] and [`compare`] read without writing. All three are
+//! [`copy`] fills a [`Sink`]; [`digest()`] and [`compare`] read without writing. All three are
 //! extent-driven, run on scoped worker threads, stop when asked, and report through [`Watch`]. The bytes of the
 //! container and every digest are the same whatever the number of workers.
 //!

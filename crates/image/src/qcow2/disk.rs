@@ -1,8 +1,8 @@
-use super::cache::Cache;
 use super::geometry::Geometry;
 use super::tables::{Joined, State, Tables};
 use crate::codec::{Coding, Decoder};
 use crate::pool::Pool;
+use h2k_block::Cache;
 use h2k_block::{BlockRead, Error, Extent, HostFile, Kind, RawSpan, Result};
 use std::sync::Arc;
 

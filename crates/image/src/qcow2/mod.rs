@@ -22,7 +22,6 @@
 //! * `check` counts references, `repair` and `resize` make an `edit` of an existing image
 
 mod bitmap;
-mod cache;
 mod check;
 mod disk;
 mod edit;

@@ -1,7 +1,7 @@
-use super::cache::Cache;
 use super::geometry::Geometry;
 use super::header::Header;
 use super::layout::{MAX_REFCOUNT_TABLE_BYTES, REFCOUNT_RESERVED};
+use h2k_block::Cache;
 use h2k_block::{BlockRead, Error, Meter, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-use super::cache::Cache;
 use super::entry::{Cluster, Dialect};
 use super::header::Table;
+use h2k_block::Cache;
 use h2k_block::{Error, HostFile, Result};
 use std::sync::Arc;
 

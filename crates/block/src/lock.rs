@@ -3,7 +3,8 @@
 //! Facts (QEMU's behaviour, seen from outside in `/proc/locks`): open-file-description
 //! locks on single bytes. Byte 100+n is read-locked while permission n is held, byte 200+n while
 //! permission n is *not* shared with others. Permissions: 0 consistent read, 1 write, 2 write unchanged,
-//! 3 resize.
+//! 3 resize. Two that begin in the same moment may each see the other and both step back; among runs of our own
+//! one byte more, locked exclusively before the others, decides who goes on.
 
 use crate::{Class, Error, Result};
 use nix::fcntl::{FcntlArg, fcntl};
@@ -27,6 +28,9 @@ const CONSISTENT_READ: i64 = 0;
 const WRITE: i64 = 1;
 const RESIZE: i64 = 3;
 
+/// Locked exclusively by whoever of us writes. QEMU does not look at it.
+const OURS: i64 = 300;
+
 /// Takes the locks for reading or for writing; takes none when somebody minds.
 pub(crate) fn take(file: &File, writable: bool, sharing: Sharing) -> Result<()> {
     if sharing == Sharing::Force {
@@ -43,10 +47,7 @@ pub(crate) fn take(file: &File, writable: bool, sharing: Sharing) -> Result<()> 
 /// another thread is just starting holds copies of all descriptors until it runs its own program.
 pub(crate) fn release(file: &File) {
     let all = libc::flock {
-        l_len: UNSHARED
-            .saturating_sub(HELD)
-            .saturating_add(RESIZE)
-            .saturating_add(1),
+        l_len: OURS.saturating_sub(HELD).saturating_add(1),
         ..byte(libc::F_UNLCK, HELD)
     };
     // Nothing to do about a file system without locks.
@@ -64,11 +65,14 @@ fn take_all(file: &File, writable: bool) -> Result<()> {
     } else {
         &[WRITE, RESIZE]
     };
+    if writable {
+        set(file, libc::F_WRLCK, OURS)?;
+    }
     for bit in held {
-        set(file, HELD.saturating_add(*bit))?;
+        set(file, libc::F_RDLCK, HELD.saturating_add(*bit))?;
     }
     for bit in unshared {
-        set(file, UNSHARED.saturating_add(*bit))?;
+        set(file, libc::F_RDLCK, UNSHARED.saturating_add(*bit))?;
     }
     // Then look whether somebody minds: a permission we hold that they do not share, or the reverse.
     for bit in held {
@@ -90,8 +94,8 @@ fn byte(kind: i32, at: i64) -> libc::flock {
     }
 }
 
-fn set(file: &File, at: i64) -> Result<()> {
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&byte(libc::F_RDLCK, at))) {
+fn set(file: &File, kind: i32, at: i64) -> Result<()> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&byte(kind, at))) {
         Ok(_) => Ok(()),
         Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => Err(busy()),
         // A file system without locks (some network mounts) cannot tell us; QEMU goes on too.
@@ -113,4 +117,27 @@ fn busy() -> Error {
         "another process has this image open, and one of the two would write to it",
     )
     .advise("shut down the virtual machine that uses it; --force-share reads a disk in use at your own risk")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Access, FileDisk, Sharing};
+    use std::fs::File;
+
+    #[test]
+    fn a_copy_of_the_descriptor_does_not_keep_the_locks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk.raw");
+        FileDisk::open(&path, Access::Create, Sharing::Careful).unwrap();
+        let open = || FileDisk::open(&path, Access::Edit, Sharing::Careful);
+        let flags = crate::file::flags(Access::Edit);
+        let file = File::from(rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).unwrap());
+        // What a process that another thread is starting has until it runs its own program.
+        let copy = file.try_clone().unwrap();
+        let disk = FileDisk::adopt(file, &path, Access::Edit, Sharing::Careful).unwrap();
+        assert!(open().is_err());
+        drop(disk);
+        open().unwrap();
+        drop(copy);
+    }
 }

@@ -207,3 +207,30 @@ fn what_an_image_says_of_itself_cannot_command_the_terminal() {
         assert!(ran.out.contains("evil\\u{1b}[2J"), "{ran:?}");
     }
 }
+
+#[test]
+fn an_encrypted_image_is_described_and_not_converted() {
+    let dir = scratch();
+    let path = dir.path().join("secret.qcow2");
+    let secret = "secret,id=s,data=x";
+    let options = "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10";
+    let path = path.to_str().unwrap();
+    oracle::ok(
+        "qemu-img",
+        &[
+            "create", "-q", "-f", "qcow2", "--object", secret, "-o", options, path, "8M",
+        ],
+    );
+    let ran = run(dir.path(), &["info", "secret.qcow2"]).good();
+    assert!(ran.out.contains("8 MiB") && ran.out.contains("LUKS"), "{ran:?}");
+    assert!(
+        ran.err.contains("encrypted") && ran.err.contains("try: "),
+        "{ran:?}"
+    );
+    let json = run(dir.path(), &["info", "--json", "secret.qcow2"]).good().json();
+    assert_eq!(json["virtual-size"], 8 << 20);
+    assert_eq!(json["chain-error"]["class"], "unsupported");
+    let ran = run(dir.path(), &["convert", "secret.qcow2", "x.raw"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(!dir.path().join("x.raw").exists());
+}

@@ -45,7 +45,7 @@ impl Source {
     /// # Errors
     /// What the host and the formats say; [`Class::Refused`] for references to other than local files.
     pub fn open(&self) -> Result<Opened> {
-        self.opened(false)
+        self.opened(false, false)
     }
 
     /// Opens the image without its parents: what it does not store itself reads as zero.
@@ -53,16 +53,26 @@ impl Source {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_alone(&self) -> Result<Opened> {
-        self.opened(true)
+        self.opened(true, false)
     }
 
-    fn opened(&self, alone: bool) -> Result<Opened> {
+    /// Opens as much of the image as can be described: one that is encrypted, whose disk then refuses to be read,
+    /// and one whose parents do not open, without them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn describe(&self) -> Result<Opened> {
+        self.opened(false, true).or_else(|_| self.opened(true, true))
+    }
+
+    fn opened(&self, alone: bool, describe: bool) -> Result<Opened> {
         let file = self.file(Access::Read)?;
         let options = OpenOptions {
             format: self.format,
             snapshot: self.snapshot.clone(),
             alone,
             parent_format: self.parent_format,
+            describe,
             limits: self.limits,
         };
         let Image { disk, info } =

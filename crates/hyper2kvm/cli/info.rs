@@ -15,7 +15,7 @@ pub(super) struct Args {
     source: SourceArgs,
 }
 
-/// The image, and why its parents are missing in the report, if they are.
+/// The image, and why its content cannot be read, if it cannot.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Report {
@@ -37,7 +37,7 @@ impl Args {
         } else {
             screen.say(&text(&image, screen.out));
             if let Some(broken) = &broken {
-                screen.warn(&format!("the image does not open with its parents: {broken}"));
+                screen.warn(&format!("this image cannot be converted as it is: {broken}"));
                 if let Some(advice) = broken.error().advice() {
                     screen.note(&format!("  {} {advice}", screen.err.green("try:")));
                 }
@@ -47,14 +47,14 @@ impl Args {
     }
 }
 
-/// Opens the chain; where a parent is missing or may not be opened, the image alone and the reason.
+/// Opens the chain; where a parent is missing or the content is encrypted, what can be described, and the reason.
 fn look(source: &Source) -> Result<(ImageReport, Option<Failure>), Failure> {
     match source.open() {
         Ok(opened) => Ok((ImageReport::of(&opened.info), None)),
         Err(broken) => match broken.class() {
             Class::Busy => Err(broken),
-            _ => match source.open_alone() {
-                Ok(alone) => Ok((ImageReport::of(&alone.info), Some(broken))),
+            _ => match source.describe() {
+                Ok(known) => Ok((ImageReport::of(&known.info), Some(broken))),
                 Err(_) => Err(broken),
             },
         },

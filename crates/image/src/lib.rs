@@ -26,6 +26,7 @@ mod packed;
 mod pages;
 mod pool;
 mod recent;
+mod sealed;
 mod spans;
 mod windows;
 

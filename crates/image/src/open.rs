@@ -22,6 +22,8 @@ pub struct OpenOptions {
     pub alone: bool,
     /// The format of a parent whose child does not record one. A recorded format is believed over this.
     pub parent_format: Option<Format>,
+    /// Only what is said of the image is wanted: one that is encrypted opens, and its disk refuses to be read.
+    pub describe: bool,
     /// What opening may cost.
     pub limits: Limits,
 }
@@ -92,6 +94,7 @@ impl Opening<'_> {
         let options = std::mem::take(&mut self.options);
         self.options = OpenOptions {
             parent_format: options.parent_format,
+            describe: options.describe,
             limits: options.limits,
             ..OpenOptions::default()
         };

@@ -4,6 +4,7 @@ use crate::codec::{Coding, Decoder};
 use crate::packed::{Chunk, Chunks, Held, Packed};
 use crate::pages::Pages;
 use crate::raw::RawDisk;
+use crate::sealed::Sealed;
 use crate::{FileInfo, Format, Image, Info, Opening};
 use h2k_block::{BlockRead, Class, Error, HostFile, Result};
 use std::sync::Arc;
@@ -39,10 +40,9 @@ pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result
     if header.magic != *b"QFI\xfb" || header.version.get() != 1 {
         return Err(bad("no magic \"QFI\" with version 1".to_owned()));
     }
-    match header.crypt_method.get() {
-        0 => {}
-        1 => return Err(Error::unsupported("the image is encrypted with AES").at("header", 36)),
-        other => return Err(Error::unsupported(format!("encryption method {other}")).at("header", 36)),
+    let method = header.crypt_method.get();
+    if method != 0 && !opening.options.describe {
+        return Err(encrypted(method));
     }
     let (cluster_bits, l2_bits) = (header.cluster_bits, header.l2_bits);
     // The limits QEMU has always had.
@@ -66,6 +66,13 @@ pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result
     info.files.push(FileInfo::of(&*file));
     info.grain = Some(1 << cluster_bits);
     let parent = backing(&*file, &header, opening, &mut info)?;
+    if method != 0 {
+        info.fact("encrypted", if method == 1 { "AES" } else { "an unknown method" });
+        return Ok(Image {
+            disk: Arc::new(Sealed::new(size, move || encrypted(method))),
+            info,
+        });
+    }
     let view: Arc<dyn BlockRead> = Arc::new(RawDisk(file.clone()));
     let map = Map {
         pages: Pages::new(view.clone()),
@@ -236,4 +243,14 @@ impl Chunks for Map {
         }
         Ok(())
     }
+}
+
+fn encrypted(method: u32) -> Error {
+    let what = match method {
+        1 => "the image is encrypted with AES".to_owned(),
+        other => format!("encryption method {other}"),
+    };
+    Error::unsupported(what)
+        .at("header", 36)
+        .advise("decrypt it first, with its passphrase: qemu-img convert --object secret,… --image-opts …")
 }

@@ -8,6 +8,7 @@ use super::layout::{
 use super::snapshot::{self, Saved};
 use super::tables::Tables;
 use crate::codec::Coding;
+use crate::sealed::Sealed;
 use crate::{FileInfo, Format, Image, Info, Opening};
 use h2k_block::{BlockRead, Class, Error, HostFile, Meter, Result};
 use std::sync::Arc;
@@ -27,7 +28,10 @@ pub(crate) fn probe(file: &dyn BlockRead) -> Result<bool> {
 pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result<Image> {
     let mut meter = Meter::new(opening.options.limits);
     let header = Header::read(&*file, &mut meter)?;
-    refuse_encryption(&*file, &header)?;
+    let method = encryption(&*file, &header);
+    if let Some(method) = method.as_deref().filter(|_| !opening.options.describe) {
+        return Err(encrypted(method));
+    }
     let mut info = Info::new(file.name().to_owned(), Format::Qcow2, header.size);
     describe(&mut info, &header);
     info.files.push(FileInfo::of(&*file));
@@ -52,6 +56,13 @@ pub(crate) fn open(file: Arc<dyn HostFile>, opening: &mut Opening<'_>) -> Result
 
     let data = data_file(&file, &header, &mut info, opening)?;
     let backing = backing(&file, &header, &mut info, opening)?;
+    if let Some(method) = method {
+        info.fact("encrypted", method.as_str());
+        return Ok(Image {
+            disk: Arc::new(Sealed::new(len, move || encrypted(&method))),
+            info,
+        });
+    }
     let tables = Tables::new(file, header.dialect(), l1, data.len());
     let disk = Disk::new(Parts {
         tables,
@@ -80,19 +91,22 @@ fn chosen(
     Ok((saved.l1, saved.about.virtual_size))
 }
 
-/// Refuses images whose clusters are encrypted, with the name of the method.
-fn refuse_encryption(file: &dyn BlockRead, header: &Header) -> Result<()> {
-    let method = match header.crypt_method {
-        0 => return Ok(()),
-        1 => "AES (the old encryption of qcow2 itself)".to_owned(),
-        2 => format!("LUKS{}", luks_version(file, header)),
-        other => format!("an unknown method ({other})"),
-    };
-    Err(Error::unsupported(format!(
+/// The name of the method the clusters are encrypted with.
+fn encryption(file: &dyn BlockRead, header: &Header) -> Option<String> {
+    match header.crypt_method {
+        0 => None,
+        1 => Some("AES (the old encryption of qcow2 itself)".to_owned()),
+        2 => Some(format!("LUKS{}", luks_version(file, header))),
+        other => Some(format!("an unknown method ({other})")),
+    }
+}
+
+fn encrypted(method: &str) -> Error {
+    Error::unsupported(format!(
         "the image is encrypted with {method}; encrypted images are not read"
     ))
     .at("header", 32)
-    .advise("decrypt it first, with its passphrase: qemu-img convert --object secret,… --image-opts …"))
+    .advise("decrypt it first, with its passphrase: qemu-img convert --object secret,… --image-opts …")
 }
 
 fn luks_version(file: &dyn BlockRead, header: &Header) -> String {

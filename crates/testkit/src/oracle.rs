@@ -28,6 +28,16 @@ pub fn ok<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(program: &str, args: &[S]
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
+/// The major version of `qemu-img`: for the few places where its answers changed.
+#[must_use]
+pub fn qemu_version() -> u32 {
+    let said = ok("qemu-img", &["--version"]);
+    said.split_whitespace()
+        .nth(2)
+        .and_then(|version| version.split('.').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("qemu-img --version said {said:?}"))
+}
+
 /// `qemu-img check` on an image that must be clean (no errors, no leaks).
 pub fn qemu_check(image: &Path, format: &str) {
     ok(

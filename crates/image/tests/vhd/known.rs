@@ -97,6 +97,12 @@ fn sizes_are_decided_as_qemu_img_decides_them() {
         b"h2k ",
         b"\0\0\0\0",
     ];
+    // Older ones take the geometry of every creator they do not know; the rule here is that of version 10.
+    let modern = oracle::qemu_version() >= 10;
+    let old_ones_agree = |app: &[u8; 4]| matches!(app, b"vpc " | b"qemu" | b"qem2" | b"d2v " | b"tap\0" | b"win ");
+    if !modern {
+        println!("this qemu-img is older than 10: it is asked about six of the ten creators");
+    }
     for app in makers {
         for chs in [(301, 4, 17), (10, 4, 17), (65535, 16, 255)] {
             for kind in [FIXED, DYNAMIC] {
@@ -112,11 +118,18 @@ fn sizes_are_decided_as_qemu_img_decides_them() {
                 };
                 file.save(&path);
                 let image = fill::open_path(&path, Format::Vhd).unwrap();
-                assert_eq!(
-                    image.disk.len(),
-                    fill::qemu_size(&path, "vpc"),
-                    "{app:?} {chs:?} {kind}"
-                );
+                let by_geometry = matches!(app, b"vpc " | b"qemu") && chs != (65535, 16, 255);
+                let (c, h, s) = chs;
+                let fits = kind == DYNAMIC || u64::from(c) * u64::from(h) * u64::from(s) * 512 <= 10 << 20;
+                let wanted = if by_geometry && fits {
+                    u64::from(c) * u64::from(h) * u64::from(s) * 512
+                } else {
+                    10 << 20
+                };
+                assert_eq!(image.disk.len(), wanted, "{app:?} {chs:?} {kind}");
+                if modern || old_ones_agree(app) {
+                    assert_eq!(wanted, fill::qemu_size(&path, "vpc"), "{app:?} {chs:?} {kind}");
+                }
             }
         }
     }

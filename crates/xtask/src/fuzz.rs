@@ -27,31 +27,88 @@ pub fn check() -> Done {
 const PARTITION: usize = 1 << 20;
 /// What one seed may weigh: enough for the headers and tables of every format, small enough to be mutated quickly.
 const SEED: usize = 5 << 20;
+/// How many files of the corpus seed one target: a start, which the fuzzer's own finds soon outnumber.
+const PER_TARGET: usize = 24;
 
-/// Fills `fuzz/corpus/<target>/` from the fixtures.
+/// Fills `fuzz/corpus/<target>/` from the fixtures and, where there is one, the corpus beside the checkout.
 pub fn seed() -> Done {
-    let corpus = root().join("fuzz/corpus");
-    let mut count = 0;
-    let mut plant = |target: &str, name: &str, bytes: &[u8]| {
-        let dir = corpus.join(target);
-        let done = std::fs::create_dir_all(&dir)
-            .and_then(|()| std::fs::write(dir.join(name), &bytes[..bytes.len().min(SEED)]));
-        count += 1;
-        done.map_err(|e| format!("{}: {e}", dir.display()))
-    };
+    let mut seeds = Seeds::default();
     for fixture in h2k_testkit::fixture::fixtures() {
         let format = fixture.says("format").unwrap_or_default().to_owned();
         for file in &fixture.files {
             let bytes = fixture.bytes(file);
-            plant(&format, &format!("fixture-{file}"), &bytes)?;
-            if format == "raw" && bytes.len() > PARTITION {
-                plant("volume", &format!("fixture-{file}"), &bytes[..2 * PARTITION])?;
-                plant("ext4", &format!("fixture-{file}"), &bytes[PARTITION..])?;
+            seeds.plant(&format, &format!("fixture-{file}"), &bytes)?;
+            if format == "raw" {
+                seeds.plant("volume", &format!("fixture-{file}"), &bytes)?;
+                if let Some(partition) = bytes.get(PARTITION..).filter(|rest| !rest.is_empty()) {
+                    seeds.plant("ext4", &format!("fixture-{file}"), partition)?;
+                }
             }
         }
     }
-    println!("{count} seeds below {}", corpus.display());
+    if let Some(corpus) = h2k_testkit::corpus::corpus() {
+        for (below, target) in BELOW {
+            let small = |case: &&h2k_testkit::corpus::Case| {
+                case.unpacked_size <= 16 * SEED as u64 && !case.format.contains(" in qcow2")
+            };
+            for case in corpus.below(below).filter(small).take(PER_TARGET) {
+                let name = case.path.replace('/', "-");
+                seeds.plant(target, &name, &corpus.bytes(case))?;
+            }
+        }
+    }
+    println!("{} seeds below fuzz/corpus", seeds.count);
     Ok(())
+}
+
+/// Which part of the corpus seeds which target.
+const BELOW: [(&str, &str); 24] = [
+    ("fs/btrfs", "btrfs"),
+    ("fs/ext", "ext4"),
+    ("fs/fat", "fat"),
+    ("fs/iso9660", "iso"),
+    ("fs/ntfs", "ntfs"),
+    ("fs/xfs", "xfs"),
+    ("corrupt/btrfs", "btrfs"),
+    ("corrupt/exfat", "fat"),
+    ("corrupt/ext", "ext4"),
+    ("corrupt/fat", "fat"),
+    ("corrupt/hives", "hive"),
+    ("corrupt/iso9660", "iso"),
+    ("corrupt/ntfs", "ntfs"),
+    ("corrupt/vhd", "vhd"),
+    ("corrupt/vmdk", "vmdk"),
+    ("hives", "hive"),
+    ("images/qcow2", "qcow2"),
+    ("images/raw", "raw"),
+    ("images/vdi", "vdi"),
+    ("images/vhd/", "vhd"),
+    ("images/vhdx", "vhdx"),
+    ("images/vmdk", "vmdk"),
+    ("volumes/gpt", "volume"),
+    ("volumes/mbr", "volume"),
+];
+
+#[derive(Default)]
+struct Seeds {
+    count: usize,
+}
+
+impl Seeds {
+    /// Keeps the beginning of `bytes` as a seed of `target`, if there is such a target.
+    fn plant(&mut self, target: &str, name: &str, bytes: &[u8]) -> Done {
+        let fuzz = root().join("fuzz");
+        if !fuzz.join("fuzz_targets").join(format!("{target}.rs")).is_file() {
+            return Ok(());
+        }
+        let dir = fuzz.join("corpus").join(target);
+        let kept = bytes.get(..SEED).unwrap_or(bytes);
+        std::fs::create_dir_all(&dir)
+            .and_then(|()| std::fs::write(dir.join(name), kept))
+            .map_err(|e| format!("{}: {e}", dir.display()))?;
+        self.count += 1;
+        Ok(())
+    }
 }
 
 /// Fuzzes one target for some seconds, from its seeds.

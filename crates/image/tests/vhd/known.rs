@@ -99,7 +99,8 @@ fn sizes_are_decided_as_qemu_img_decides_them() {
     ];
     // Older ones take the geometry of every creator they do not know; the rule here is that of version 10.
     let modern = oracle::qemu_version() >= 10;
-    let old_ones_agree = |app: &[u8; 4]| matches!(app, b"vpc " | b"qemu" | b"qem2" | b"d2v " | b"tap\0" | b"win ");
+    let old_ones_agree =
+        |app: &[u8; 4]| matches!(app, b"vpc " | b"qemu" | b"qem2" | b"d2v " | b"tap\0" | b"win ");
     if !modern {
         println!("this qemu-img is older than 10: it is asked about six of the ten creators");
     }

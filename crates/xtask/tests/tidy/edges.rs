@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Room, level, and the rooms it may see. A new edge is a conversation, and a line here.
-const ROOMS: [(&str, u8, &[&str]); 11] = [
+const ROOMS: [(&str, u8, &[&str]); 12] = [
     ("h2k-block", 0, &[]),
     ("h2k-fs", 1, &["h2k-block"]),
     ("h2k-image", 1, &["h2k-block"]),
@@ -14,6 +14,19 @@ const ROOMS: [(&str, u8, &[&str]); 11] = [
     ("h2k-ext4", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-ntfs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-xfs", 2, &["h2k-block", "h2k-fs"]),
+    (
+        "h2k-guest",
+        3,
+        &[
+            "h2k-block",
+            "h2k-fs",
+            "h2k-volume",
+            "h2k-hive",
+            "h2k-ext4",
+            "h2k-ntfs",
+            "h2k-xfs",
+        ],
+    ),
     ("h2k-copy", 3, &["h2k-block"]),
     ("h2k-convert", 4, EVERY_ROOM),
     ("hyper2kvm", 5, EVERY_ROOM),

@@ -1,0 +1,40 @@
+//! From volumes to the tree of files a guest sees.
+//!
+//! ```text
+//!  /dev/vg/root ──▶ xfs   ──▶ /        ┐
+//!  /dev/sda1    ──▶ ext4  ──▶ /boot    ├─▶ Tree: one root, links followed inside it
+//!  /dev/vg/home ──▶ btrfs ──▶ /home    ┘
+//! ```
+//!
+//! * [`Guest`] knows the devices of a guest and opens the filesystems on them, each when it is first asked for.
+//! * [`Guest::systems`] finds the operating systems; [`Guest::assemble`] reads a system's `fstab` and puts its
+//!   filesystems together; [`Guest::root`] does both where there is exactly one answer.
+//! * [`Guest::mount`] puts together what the user says instead.
+//! * [`Tree`] is the result: several filesystems under one root, asked by path or by [`Place`].
+//!
+//! Nothing is written: a journal is replayed in memory. A path is resolved inside the tree and nowhere else; there is
+//! no outside that a link could lead to. Names are bytes.
+//!
+//! Non-goals: images (disks are handed in), the host's files, changing a guest.
+
+mod assemble;
+mod device;
+mod fstab;
+mod guest;
+mod open;
+mod probe;
+mod spec;
+mod system;
+mod tree;
+mod walk;
+mod wish;
+
+pub use assemble::{Assembled, LeftOut};
+pub use device::Device;
+pub use fstab::{FstabLine, fstab};
+pub use guest::Guest;
+pub use open::{Opened, Subvolume, Subvolumes, can_open};
+pub use system::{System, SystemKind, Systems};
+pub use tree::{Entry, Mount, Place, Tree};
+pub use walk::{Names, Next, Visit, Walk};
+pub use wish::Wish;

@@ -1,0 +1,95 @@
+//! Which filesystem reads which kind of volume: one line each.
+
+use h2k_block::{BlockRead, Error, Limits, Result};
+use h2k_fs::FsRead;
+use std::sync::Arc;
+
+/// A filesystem that was opened.
+#[derive(Clone)]
+pub struct Opened {
+    /// What one sees when it is mounted without options.
+    pub fs: Arc<dyn FsRead>,
+    /// Its subvolumes, where it has such things.
+    pub subvolumes: Option<Arc<dyn Subvolumes>>,
+}
+
+/// A subvolume of btrfs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subvolume {
+    /// Path from the top level, without a leading slash; empty for the top level itself.
+    pub path: Vec<u8>,
+    /// Its number: 5 for the top level, from 256 for others.
+    pub id: u64,
+    /// Whether it was made as a snapshot of another.
+    pub snapshot: bool,
+    /// Whether it is what one sees when mounting without options.
+    pub default: bool,
+}
+
+/// A filesystem with several trees in it.
+pub trait Subvolumes: Send + Sync {
+    /// All subvolumes, the top level included.
+    ///
+    /// # Errors
+    /// When the list is damaged.
+    fn list(&self) -> Result<Vec<Subvolume>>;
+
+    /// Opens the subvolume of that number.
+    ///
+    /// # Errors
+    /// [`h2k_block::Class::NotFound`] when there is none; else when it is damaged.
+    fn open(&self, id: u64) -> Result<Arc<dyn FsRead>>;
+}
+
+/// Opens a filesystem that lies on one or more devices.
+type Open = fn(&[Arc<dyn BlockRead>], &Limits) -> Result<Opened>;
+
+struct Reader {
+    /// As `blkid` (and `h2k_volume::identify`) spells it.
+    kinds: &'static [&'static str],
+    open: Open,
+}
+
+/// Adding a filesystem is adding a line.
+const READERS: &[Reader] = &[
+    Reader {
+        kinds: &["ext2", "ext3", "ext4"],
+        open: |disks, limits| plain(h2k_ext4::open(one(disks)?, limits)?),
+    },
+    Reader {
+        kinds: &["xfs"],
+        open: |disks, limits| plain(h2k_xfs::open(one(disks)?, limits)?),
+    },
+    Reader {
+        kinds: &["ntfs"],
+        open: |disks, limits| plain(h2k_ntfs::open(one(disks)?, limits)?),
+    },
+];
+
+fn plain(fs: impl FsRead + 'static) -> Result<Opened> {
+    Ok(Opened {
+        fs: Arc::new(fs),
+        subvolumes: None,
+    })
+}
+
+fn one(disks: &[Arc<dyn BlockRead>]) -> Result<Arc<dyn BlockRead>> {
+    let first = disks.first().map(Arc::clone);
+    first.ok_or_else(|| Error::new(h2k_block::Class::Invalid, "a filesystem on no device"))
+}
+
+/// Whether filesystems of this kind are read.
+#[must_use]
+pub fn can_open(kind: &str) -> bool {
+    READERS.iter().any(|reader| reader.kinds.contains(&kind))
+}
+
+/// Opens the filesystem of that kind on these devices, the one that was asked for first.
+pub(crate) fn open(kind: &str, disks: &[Arc<dyn BlockRead>], limits: &Limits) -> Result<Opened> {
+    let Some(reader) = READERS.iter().find(|reader| reader.kinds.contains(&kind)) else {
+        return Err(Error::unsupported(format!(
+            "{kind} is recognised; its files are not read"
+        )));
+    };
+    (reader.open)(disks, limits)
+}

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 34] = [
+const TOOLS: [(&str, &str); 36] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -36,6 +36,8 @@ const TOOLS: [(&str, &str); 34] = [
     ("mdadm", "mdadm"),
     ("xorriso", "xorriso"),
     ("hivexsh", "libhivex-bin"),
+    ("hivexregedit", "libwin-hivex-perl"),
+    ("reglookup", "reglookup"),
     ("zstd", "zstd"),
     ("sfdisk", "fdisk"),
     ("sgdisk", "gdisk"),

@@ -1,0 +1,202 @@
+use crate::bytes::{array, le16, le32, le64, units};
+use crate::hive::Hive;
+use crate::layout::{NOWHERE, nk, sk};
+use crate::name::{Name, hash};
+use crate::subkeys::{Entries, Leaf, Subkeys};
+use crate::value::{Value, Values};
+use h2k_block::Result;
+
+/// A key: a view over its node.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'h> {
+    pub(crate) hive: &'h Hive,
+    at: u32,
+    node: &'h [u8],
+    name: Name<'h>,
+}
+
+impl<'h> Key<'h> {
+    pub(crate) fn at(hive: &'h Hive, at: u32) -> Result<Self> {
+        let node = hive.cell(at, "key node")?;
+        let signature: [u8; 2] = array(node, 0).unwrap_or_default();
+        if signature != nk::SIGNATURE {
+            return Err(hive.bad(at, "key node", format!("{signature:02x?}, expected \"nk\"")));
+        }
+        let name = node.get(nk::NAME..).and_then(|room| {
+            let len = usize::from(le16(node, nk::NAME_LEN)?);
+            room.get(..len)
+        });
+        let Some(name) = name else {
+            let found = format!("a name that runs past the cell of {} bytes", node.len());
+            return Err(hive.bad(at, "key node", found));
+        };
+        let latin = le16(node, nk::FLAGS).unwrap_or(0) & nk::LATIN != 0;
+        Ok(Self {
+            hive,
+            at,
+            node,
+            name: Name::new(name, latin),
+        })
+    }
+
+    /// Where its node lies: names the key for [`Hive::key`] and for edits, until one frees it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.at
+    }
+
+    /// Its name. The root's is not part of any path.
+    #[must_use]
+    pub fn name(&self) -> Name<'h> {
+        self.name
+    }
+
+    /// When it was last written: 100-nanosecond intervals since 1601, UTC.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        le64(self.node, nk::WRITTEN).unwrap_or(0)
+    }
+
+    /// The flags of its node, as the specification names them.
+    #[must_use]
+    pub fn flags(&self) -> u16 {
+        le16(self.node, nk::FLAGS).unwrap_or(0)
+    }
+
+    /// Which of the boot's phases opened it (Windows 8 and later), and how it behaves in layered registries.
+    #[must_use]
+    pub fn access(&self) -> u32 {
+        self.word(nk::ACCESS)
+    }
+
+    /// Its class name: an attribute that few keys have. Units that are no UTF-16 become U+FFFD.
+    ///
+    /// # Errors
+    /// `Corrupt` when the cell it lies in is damaged.
+    pub fn class(&self) -> Result<Option<String>> {
+        let len = usize::from(le16(self.node, nk::CLASS_LEN).unwrap_or(0));
+        let at = self.word(nk::CLASS);
+        if at == NOWHERE || len == 0 {
+            return Ok(None);
+        }
+        let cell = self.hive.cell(at, "class name")?;
+        let Some(class) = cell.get(..len) else {
+            let found = format!("{len} bytes, the cell has {}", cell.len());
+            return Err(self.hive.bad(at, "class name", found));
+        };
+        Ok(Some(String::from_utf16_lossy(&units(class).collect::<Vec<_>>())))
+    }
+
+    /// Its security descriptor, self-relative as Windows keeps it; `None` where it has none.
+    ///
+    /// # Errors
+    /// `Corrupt` when the security item is damaged.
+    pub fn security(&self) -> Result<Option<&'h [u8]>> {
+        let at = self.word(nk::SECURITY);
+        if at == NOWHERE {
+            return Ok(None);
+        }
+        let cell = self.hive.cell(at, "key security")?;
+        let signature: [u8; 2] = array(cell, 0).unwrap_or_default();
+        if signature != sk::SIGNATURE {
+            let found = format!("{signature:02x?}, expected \"sk\"");
+            return Err(self.hive.bad(at, "key security", found));
+        }
+        let room = cell.get(sk::DESCRIPTOR..).unwrap_or_default();
+        let len = crate::bytes::index(le32(cell, sk::SIZE).unwrap_or(0));
+        match room.get(..len) {
+            Some(descriptor) => Ok(Some(descriptor)),
+            None => {
+                let found = format!("a descriptor of {len} bytes, the cell has {}", room.len());
+                Err(self.hive.bad(at, "key security", found))
+            }
+        }
+    }
+
+    /// Its subkeys, in the order of its lists.
+    #[must_use]
+    pub fn subkeys(&self) -> Subkeys<'h> {
+        Subkeys::new(self.hive, self.list())
+    }
+
+    /// The subkey that Windows finds under `name`.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is not found and a list or a subkey is damaged: it may have been there.
+    pub fn subkey(&self, name: &str) -> Result<Option<Self>> {
+        // By its hash first, as Windows does. Whatever made a wrong hash did not mean the key to be lost: then
+        // by name alone.
+        let wanted = hash(name.encode_utf16()).to_le_bytes();
+        for entry in Entries::new(self.hive, self.list()).flatten() {
+            if entry.leaf == Leaf::Hash
+                && entry.mark == Some(wanted)
+                && let Ok(key) = self.hive.key(entry.key)
+                && key.name.is(name)
+            {
+                return Ok(Some(key));
+            }
+        }
+        let mut damage = None;
+        for key in self.subkeys() {
+            match key {
+                Ok(key) if key.name.is(name) => return Ok(Some(key)),
+                Ok(_) => {}
+                Err(e) => damage = damage.or(Some(e)),
+            }
+        }
+        damage.map_or(Ok(None), Err)
+    }
+
+    /// Its values, in the order of their list.
+    #[must_use]
+    pub fn values(&self) -> Values<'h> {
+        Values::new(self.hive, self.value_list(), self.value_count())
+    }
+
+    /// The value of that name; the empty name is the default value.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is not found and the list or a value is damaged.
+    pub fn value(&self, name: &str) -> Result<Option<Value<'h>>> {
+        let mut damage = None;
+        for value in self.values() {
+            match value {
+                Ok(value) if value.name().is(name) => return Ok(Some(value)),
+                Ok(_) => {}
+                Err(e) => damage = damage.or(Some(e)),
+            }
+        }
+        damage.map_or(Ok(None), Err)
+    }
+
+    /// How many subkeys its node says it has.
+    #[must_use]
+    pub fn subkey_count(&self) -> u32 {
+        self.word(nk::SUBKEYS)
+    }
+
+    /// How many values its node says it has.
+    #[must_use]
+    pub fn value_count(&self) -> u32 {
+        if self.flags() & nk::PREDEFINED != 0 {
+            return 0;
+        }
+        self.word(nk::VALUES)
+    }
+
+    pub(crate) fn list(&self) -> u32 {
+        if self.subkey_count() == 0 {
+            return NOWHERE;
+        }
+        self.word(nk::LIST)
+    }
+
+    pub(crate) fn value_list(&self) -> u32 {
+        self.word(nk::VALUE_LIST)
+    }
+
+    /// The 32-bit field of its node at `at`.
+    pub(crate) fn word(&self, at: usize) -> u32 {
+        le32(self.node, at).unwrap_or(0)
+    }
+}

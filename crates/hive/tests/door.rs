@@ -1,0 +1,42 @@
+//! The door hostile hives and logs come through: the same function serves the mutation tests and the fuzz target.
+
+use h2k_block::Limits;
+use h2k_hive::{Hive, Visit};
+use std::ops::ControlFlow;
+
+/// What hostile input may cost here.
+pub const LIMITS: Limits = Limits {
+    bytes: 16 << 20,
+    steps: 20_000,
+    depth: 16,
+};
+
+/// Opens `bytes` as a hive with `logs` and asks everything of its first keys. Errors are the expected answer.
+pub fn knock(bytes: Vec<u8>, logs: &[&[u8]]) {
+    let Ok(hive) = Hive::open(bytes, logs, &LIMITS) else {
+        return;
+    };
+    let _ = (hive.facts(), hive.check(), hive.control_set());
+    let _ = hive.find("some\\key\\that is not there");
+    let Ok(root) = hive.root() else { return };
+    let mut left = 200;
+    let _ = hive.walk(root, &mut |visit| {
+        left -= 1;
+        if let Visit::Key(_, key) = visit {
+            let _ = (
+                key.class(),
+                key.security(),
+                key.written(),
+                key.subkey("some name"),
+            );
+            for value in key.values().take(50).flatten() {
+                let _ = (value.data(), value.text(), value.texts(), value.number());
+            }
+        }
+        if left > 0 {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+}

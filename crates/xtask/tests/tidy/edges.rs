@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Room, level, and the rooms it may see. A new edge is a conversation, and a line here.
-const ROOMS: [(&str, u8, &[&str]); 12] = [
+const ROOMS: [(&str, u8, &[&str]); 13] = [
     ("h2k-block", 0, &[]),
     ("h2k-fs", 1, &["h2k-block"]),
     ("h2k-image", 1, &["h2k-block"]),
     ("h2k-volume", 1, &["h2k-block"]),
     ("h2k-hive", 2, &["h2k-block"]),
+    ("h2k-btrfs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-ext4", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-ntfs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-xfs", 2, &["h2k-block", "h2k-fs"]),
@@ -22,6 +23,7 @@ const ROOMS: [(&str, u8, &[&str]); 12] = [
             "h2k-fs",
             "h2k-volume",
             "h2k-hive",
+            "h2k-btrfs",
             "h2k-ext4",
             "h2k-ntfs",
             "h2k-xfs",
@@ -38,6 +40,7 @@ const EVERY_ROOM: &[&str] = &[
     "h2k-image",
     "h2k-volume",
     "h2k-hive",
+    "h2k-btrfs",
     "h2k-ext4",
     "h2k-ntfs",
     "h2k-xfs",

@@ -9,6 +9,7 @@ mod acl;
 mod mem;
 mod path;
 mod walk;
+pub mod wtf8;
 
 use h2k_block::{Extent, Result};
 use std::ops::ControlFlow;

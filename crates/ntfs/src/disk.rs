@@ -6,7 +6,7 @@ use crate::record::File;
 use crate::reparse::{self, Meaning};
 use crate::volume::Volume;
 use crate::wof::{self, Algorithm};
-use crate::{bitmap, boot, index, names, state, stream};
+use crate::{bitmap, boot, index, state, stream};
 use h2k_block::{BlockRead, Class, Error, Extent, Kind, Limits, Meter, Result};
 use h2k_fs::{EachEntry, Entry, Facts, FileExtent, FileKind, FsRead, Name, Node, Stat, Time, Usage};
 use std::ops::ControlFlow;
@@ -312,7 +312,7 @@ impl FsRead for Ntfs {
 
     fn lookup(&self, dir: Node, name: &Name) -> Result<Option<Node>> {
         let file = self.directory(dir)?;
-        let Some(units) = names::to_units(name) else {
+        let Some(units) = h2k_fs::wtf8::decode(name) else {
             return Ok(None);
         };
         let found = index::lookup(&self.volume, &file, &units).map_err(|e| e.through("ntfs"))?;
@@ -327,7 +327,7 @@ impl FsRead for Ntfs {
             if root && entry.record < record::FIRST_USER {
                 return ControlFlow::Continue(());
             }
-            let name = names::to_bytes(entry.units.iter().copied());
+            let name = h2k_fs::wtf8::encode(entry.units.iter().copied());
             let kind = if entry.directory {
                 FileKind::Dir
             } else {
@@ -393,7 +393,7 @@ impl FsRead for Ntfs {
             if wof == Some(&stream.name) || number >= 1 << 16 {
                 continue;
             }
-            let name = names::to_bytes(stream.name.iter().copied());
+            let name = h2k_fs::wtf8::encode(stream.name.iter().copied());
             let node = Node(target.file.number | number << STREAM_SHIFT);
             if each(Entry {
                 name: &name,

@@ -69,7 +69,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Meaning, String> {
 pub(crate) fn interix(content: &[u8]) -> Option<Meaning> {
     let (magic, rest) = content.split_first_chunk::<8>()?;
     match magic {
-        b"IntxLNK\x01" => Some(Meaning::Link(names::to_bytes(names::units(rest).into_iter()))),
+        b"IntxLNK\x01" => Some(Meaning::Link(h2k_fs::wtf8::encode(names::units(rest)))),
         b"IntxCHR\0" => Some(Meaning::Special(FileKind::CharDevice)),
         b"IntxBLK\0" => Some(Meaning::Special(FileKind::BlockDevice)),
         _ => None,
@@ -86,7 +86,7 @@ fn windows_target(data: &[u8], names_at: usize, relative: bool) -> Result<Vec<u8
         .and_then(|d| d.get(offset..))
         .and_then(|d| d.get(..len));
     let name = name.ok_or_else(|| format!("has its target at {offset}, {len} bytes long"))?;
-    let mut path = names::to_bytes(names::units(name).into_iter());
+    let mut path = h2k_fs::wtf8::encode(names::units(name));
     for byte in &mut path {
         if *byte == b'\\' {
             *byte = b'/';

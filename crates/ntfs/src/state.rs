@@ -21,7 +21,7 @@ pub(crate) fn about(volume: &Volume) -> Result<About> {
     let label = file.resident(kind::VOLUME_NAME).filter(|n| !n.is_empty());
     let information = file.resident(kind::VOLUME_INFORMATION).unwrap_or_default();
     Ok(About {
-        label: label.map(|n| names::to_bytes(names::units(n).into_iter())),
+        label: label.map(|n| h2k_fs::wtf8::encode(names::units(n))),
         version: information.get(8).copied().zip(information.get(9).copied()),
         dirty: le16(information, 10).unwrap_or(0) & DIRTY != 0,
     })

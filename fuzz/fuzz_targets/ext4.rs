@@ -4,4 +4,7 @@
 #[path = "../../crates/ext4/tests/door.rs"]
 mod door;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| door::knock(bytes.to_vec()));
+use h2k_testkit::sparse::Sparse;
+use std::sync::Arc;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| door::knock_disk(Arc::new(Sparse::unpack("volume", bytes))));

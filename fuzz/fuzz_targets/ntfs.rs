@@ -4,7 +4,7 @@
 #[path = "../../crates/ntfs/tests/door.rs"]
 mod door;
 
-use h2k_block::MemDisk;
+use h2k_testkit::sparse::Sparse;
 use std::sync::Arc;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| door::knock(Arc::new(MemDisk::new(bytes.to_vec()))));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| door::knock(Arc::new(Sparse::unpack("volume", bytes))));

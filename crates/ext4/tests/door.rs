@@ -21,7 +21,7 @@ pub fn knock(bytes: Vec<u8>) {
 }
 
 /// As [`knock`], for a disk that lasts longer than the knock.
-pub fn knock_disk(disk: Arc<MemDisk>) {
+pub fn knock_disk(disk: Arc<dyn BlockRead>) {
     let _ = h2k_ext4::probe(&*disk);
     for journal in [Journal::Replay, Journal::Ignore] {
         if let Ok(fs) = h2k_ext4::open_with(disk.clone(), &LIMITS, journal) {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 const PAGE: u64 = 4096;
+/// A page and its number, packed.
+const PACKED: usize = 4096 + 4;
 
 type Page = Arc<[u8]>;
 
@@ -52,6 +54,57 @@ impl Sparse {
             }
         }
         file
+    }
+
+    /// What [`pack`](Self::pack) made, or any other bytes: always a file, of at most 16 TiB, that stores no more than
+    /// `packed` does. Lets a fuzzer work on the few pages of a large volume that say something.
+    #[must_use]
+    pub fn unpack(name: impl Into<PathBuf>, packed: &[u8]) -> Self {
+        let file = Self::new(name);
+        let (len, records) = packed.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+        let len = u64::from_le_bytes(*len).min(16 << 40);
+        file.set_len(len).expect("memory files grow");
+        for record in records.chunks(PACKED) {
+            let Some((number, page)) = record.split_first_chunk::<4>() else {
+                break;
+            };
+            let at = u64::from(u32::from_le_bytes(*number)) * PAGE;
+            let kept = len.saturating_sub(at).min(page.len() as u64);
+            if kept > 0 {
+                file.write_at(at, &page[..kept as usize])
+                    .expect("inside the file");
+            }
+        }
+        file
+    }
+
+    /// The length of `disk` and its pages that are not zero, the first ones up to `most` bytes.
+    #[must_use]
+    pub fn pack(disk: &dyn BlockRead, most: usize) -> Vec<u8> {
+        let mut packed = disk.len().to_le_bytes().to_vec();
+        let mut page = vec![0; PAGE as usize];
+        let mut at = 0;
+        while at < disk.len() && packed.len() + PACKED <= most {
+            let run = disk.extent_at(at, disk.len()).expect("a seed has a map");
+            // Pages that an extent touches, whole.
+            let (first, last) = (at / PAGE, run.end().div_ceil(PAGE));
+            for number in first..last {
+                if run.kind != Kind::Data || packed.len() + PACKED > most {
+                    break;
+                }
+                let start = number * PAGE;
+                let kept = (disk.len() - start).min(PAGE) as usize;
+                page.fill(0);
+                disk.read_at(start, &mut page[..kept])
+                    .expect("a seed can be read");
+                if !is_zero(&page) {
+                    packed.extend((number as u32).to_le_bytes());
+                    packed.extend(&page);
+                }
+            }
+            at = run.end();
+        }
+        packed
     }
 
     /// Bytes that are stored.

@@ -1,6 +1,8 @@
 //! The fuzz targets: they live in a workspace of their own, because they need a nightly toolchain to run.
 
 use crate::run::{Done, cargo, quietly, root, show};
+use h2k_block::MemDisk;
+use h2k_testkit::sparse::Sparse;
 use std::process::Command;
 
 /// Type-checks every target. Needs neither nightly nor cargo-fuzz nor a C++ compiler: libFuzzer is only linked
@@ -41,25 +43,33 @@ pub fn seed() -> Done {
             if format == "raw" {
                 seeds.plant("volume", &format!("fixture-{file}"), &bytes)?;
                 if let Some(partition) = bytes.get(PARTITION..).filter(|rest| !rest.is_empty()) {
-                    seeds.plant("ext4", &format!("fixture-{file}"), partition)?;
+                    let packed = Sparse::pack(&MemDisk::new(partition.to_vec()), SEED);
+                    seeds.plant("ext4", &format!("fixture-{file}"), &packed)?;
                 }
             }
         }
     }
     if let Some(corpus) = h2k_testkit::corpus::corpus() {
+        let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
         for (below, target) in BELOW {
-            let small = |case: &&h2k_testkit::corpus::Case| {
-                case.unpacked_size <= 16 * SEED as u64 && !case.format.contains(" in qcow2")
-            };
+            let small = |case: &&h2k_testkit::corpus::Case| case.unpacked_size <= 16 * SEED as u64;
             for case in corpus.below(below).filter(small).take(PER_TARGET) {
                 let name = case.path.replace('/', "-");
-                seeds.plant(target, &name, &corpus.bytes(case))?;
+                if PACKED.contains(&target) {
+                    let disk = corpus.disk(case, scratch.path());
+                    seeds.plant(target, &name, &Sparse::pack(&*disk, SEED))?;
+                } else {
+                    seeds.plant(target, &name, &corpus.bytes(case))?;
+                }
             }
         }
     }
     println!("{} seeds below fuzz/corpus", seeds.count);
     Ok(())
 }
+
+/// Targets whose input is a large and mostly empty disk: the fuzzer is given its pages, as `Sparse::unpack` takes them.
+const PACKED: [&str; 4] = ["btrfs", "ext4", "ntfs", "xfs"];
 
 /// Which part of the corpus seeds which target.
 const BELOW: [(&str, &str); 24] = [

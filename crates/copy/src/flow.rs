@@ -56,6 +56,9 @@ struct Desk {
     turn: u64,
     /// Somebody is placing; `tally` is with them.
     placing: bool,
+    /// Somebody is storing. Hosts let one thread at a time write to a file: a second one would burn its time
+    /// waiting for the first, which it can spend on reading and encoding.
+    storing: bool,
     tally: Option<Box<Tally>>,
     /// No jobs are left in the plan.
     planned: bool,
@@ -165,7 +168,10 @@ impl<'a> Flow<'a> {
                 self.fail(&mut desk, u64::MAX, cancelled);
                 return None;
             }
-            if let Some(unit) = desk.placed.pop_front() {
+            if !desk.storing
+                && let Some(unit) = desk.placed.pop_front()
+            {
+                desk.storing = true;
                 return Some(Task::Store(unit));
             }
             let turn = desk.turn;
@@ -258,6 +264,7 @@ impl<'a> Flow<'a> {
         }
         self.pace.dealt(unit.batch.len);
         let mut desk = self.desk();
+        desk.storing = false;
         desk.finished = desk.finished.saturating_add(1);
         desk.report.data = desk.report.data.saturating_add(unit.data);
         desk.report.found_zero = desk.report.found_zero.saturating_add(unit.found_zero);

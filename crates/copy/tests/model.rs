@@ -2,7 +2,7 @@
 
 use h2k_block::{Batch, BlockRead, Body, Class, Error, Extent, Kind, Piece, Result, Sink};
 use h2k_testkit::rng::Rng;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A disk made of runs. Holes and zeros may be of any size; data is pseudo-random, or zero where the map does
@@ -110,6 +110,8 @@ pub(crate) struct Recording {
     pub(crate) told: Arc<Mutex<Told>>,
     /// Calls (of all kinds) that work before one fails, if one shall.
     pub(crate) calls: Option<AtomicU64>,
+    /// Somebody is in `store`.
+    storing: AtomicBool,
 }
 
 impl Recording {
@@ -124,6 +126,7 @@ impl Recording {
             encodes,
             told: told.clone(),
             calls: None,
+            storing: AtomicBool::new(false),
         };
         (sink, told)
     }
@@ -150,6 +153,23 @@ impl Recording {
             }
         }
         assert_eq!(at, batch.start + batch.len, "pieces cover the batch");
+    }
+
+    fn write(&self, batch: &Batch) -> Result<()> {
+        self.pay()?;
+        self.check(batch);
+        for piece in &batch.pieces {
+            let bytes = batch.bytes(piece);
+            let range = piece.start as usize..(piece.start + piece.len) as usize;
+            let shown: Vec<Option<u8>> = match piece.body {
+                Body::Hole => vec![None; range.len()],
+                Body::Zero => vec![Some(0); range.len()],
+                Body::Plain => bytes.iter().copied().map(Some).collect(),
+                Body::Coded { .. } => bytes.iter().map(|b| Some(!b)).collect(),
+            };
+            lock(&self.told).bytes[range].copy_from_slice(&shown);
+        }
+        Ok(())
     }
 }
 
@@ -201,20 +221,13 @@ impl Sink for Recording {
     }
 
     fn store(&self, batch: &Batch) -> Result<()> {
-        self.pay()?;
-        self.check(batch);
-        for piece in &batch.pieces {
-            let bytes = batch.bytes(piece);
-            let range = piece.start as usize..(piece.start + piece.len) as usize;
-            let shown: Vec<Option<u8>> = match piece.body {
-                Body::Hole => vec![None; range.len()],
-                Body::Zero => vec![Some(0); range.len()],
-                Body::Plain => bytes.iter().copied().map(Some).collect(),
-                Body::Coded { .. } => bytes.iter().map(|b| Some(!b)).collect(),
-            };
-            lock(&self.told).bytes[range].copy_from_slice(&shown);
-        }
-        Ok(())
+        let busy = self.storing.swap(true, Ordering::SeqCst);
+        assert!(!busy, "two workers write at once: one of them burns its time on the file's lock");
+        // Long enough that others come by.
+        std::thread::yield_now();
+        let stored = self.write(batch);
+        self.storing.store(false, Ordering::SeqCst);
+        stored
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

@@ -12,6 +12,7 @@
 //!
 //! Non-goals: caching policy, executors, progress display, any file format.
 
+mod buffer;
 mod cache;
 mod commit;
 mod disk;
@@ -28,6 +29,7 @@ mod overlay;
 mod sink;
 mod window;
 
+pub use buffer::Buffer;
 pub use cache::Cache;
 pub use commit::{commit, pending, recover};
 pub use disk::{BlockRead, BlockWrite, Extent, Kind, RawSpan, extents, is_zero, zeros};

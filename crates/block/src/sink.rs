@@ -1,4 +1,4 @@
-use crate::Result;
+use crate::{Buffer, Result};
 
 /// What stands for a piece of the guest's disk in the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Batch {
     /// Guest bytes covered.
     pub len: u64,
     /// The guest's bytes from `start`. Shorter than `len`, or empty, where no piece is plain.
-    pub guest: Vec<u8>,
+    pub guest: Buffer,
     /// What [`Sink::encode`] made.
     pub coded: Vec<u8>,
     /// The pieces.
@@ -88,7 +88,7 @@ impl Batch {
                     len = len.saturating_add(next_len);
                     pieces.next();
                 }
-                let buffer = if coded { &self.coded } else { &self.guest };
+                let buffer: &[u8] = if coded { &self.coded } else { &self.guest };
                 match buffer.get(at..).and_then(|b| b.get(..len)) {
                     Some(bytes) if !bytes.is_empty() => return Some((host, bytes)),
                     _ => {}
@@ -178,7 +178,7 @@ mod tests {
         let batch = Batch {
             start: 100,
             len: 60,
-            guest: (0..60).collect(),
+            guest: (0..60).collect::<Vec<u8>>().as_slice().into(),
             coded: vec![7; 9],
             pieces: vec![
                 piece(100, 10, Body::Plain, 1000),

@@ -154,7 +154,7 @@ fn feed(disk: &dyn BlockRead, sink: &dyn Sink, stop: &AtomicBool) -> h2k_block::
     let load = Load::of(sink, grain)?;
     // The same bytes for every batch: nobody reads them.
     let mut batch = Batch {
-        guest: load.plain.clone(),
+        guest: load.plain.as_slice().into(),
         coded: load.coded.clone(),
         ..Batch::default()
     };
@@ -234,7 +234,7 @@ impl Load {
             guest: plain
                 .get(..usize::try_from(grain).unwrap_or(0))
                 .unwrap_or_default()
-                .to_vec(),
+                .into(),
             coded: Vec::new(),
             pieces: vec![Piece {
                 start: 0,

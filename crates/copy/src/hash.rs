@@ -50,7 +50,7 @@ impl Tally {
     pub(crate) fn add(&mut self, batch: &Batch, mark: &Mark) {
         match self.kind {
             DigestKind::Sha256 if batch.guest.is_empty() => each_zero(batch.len, |z| self.sha.update(z)),
-            DigestKind::Sha256 => self.sha.update(&batch.guest),
+            DigestKind::Sha256 => self.sha.update(&*batch.guest),
             DigestKind::Blake3 => mark.values.iter().for_each(|value| self.push(*value)),
             DigestKind::Sparse => {
                 for (offset, value) in mark.offsets.iter().zip(&mark.values) {

@@ -63,7 +63,7 @@ impl Unit {
             self.batch.guest.clear();
         } else {
             let len = usize::try_from(self.batch.len).unwrap_or(usize::MAX);
-            self.batch.guest.resize(len, 0);
+            self.batch.guest.stretch(len);
         }
         let mut at = self.batch.start;
         for run in &runs {

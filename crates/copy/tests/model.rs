@@ -222,7 +222,10 @@ impl Sink for Recording {
 
     fn store(&self, batch: &Batch) -> Result<()> {
         let busy = self.storing.swap(true, Ordering::SeqCst);
-        assert!(!busy, "two workers write at once: one of them burns its time on the file's lock");
+        assert!(
+            !busy,
+            "two workers write at once: one of them burns its time on the file's lock"
+        );
         // Long enough that others come by.
         std::thread::yield_now();
         let stored = self.write(batch);

@@ -121,7 +121,7 @@ mod tests {
         let piece = |start, byte| Batch {
             start,
             len: 1,
-            guest: vec![byte],
+            guest: [byte].as_slice().into(),
             coded: Vec::new(),
             pieces: vec![Piece {
                 start,

@@ -46,7 +46,7 @@ pub fn fill(from: &dyn BlockRead, sink: Box<dyn Sink>, feed: Feed) -> Result<()>
             push(&mut batch, end - at, body);
         } else {
             let end = (at + grain * feed.grains).min(from.len());
-            batch.guest = vec![0; (end - at) as usize];
+            batch.guest.stretch((end - at) as usize);
             from.read_at(at, &mut batch.guest)?;
             let guest = std::mem::take(&mut batch.guest);
             for grain in guest.chunks(grain as usize) {

@@ -185,7 +185,7 @@ pub fn pour(sink: Box<dyn Sink>, model: &[u8], empty: Empty, seed: u64) {
         let mut batch = Batch {
             start: start as u64,
             len: len as u64,
-            guest: model[start..start + len].to_vec(),
+            guest: model[start..start + len].into(),
             ..Batch::default()
         };
         for at in (start..start + len).step_by(grain) {

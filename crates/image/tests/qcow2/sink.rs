@@ -147,7 +147,7 @@ fn sparse(path: &Path, options: &Options, len: u64, places: &[u64]) {
             batch = Batch {
                 start: place,
                 len: grain,
-                guest: vec![0x77; grain as usize],
+                guest: vec![0x77; grain as usize].as_slice().into(),
                 pieces: vec![Piece {
                     start: place,
                     len: grain,
@@ -224,7 +224,7 @@ fn a_new_image_over_a_backing_file_keeps_holes_and_zeros_apart() {
         let c = cluster as u64;
         let mut batch = Batch {
             len: len as u64,
-            guest: vec![0; len],
+            guest: vec![0; len].as_slice().into(),
             ..Batch::default()
         };
         for (start, n, body) in [
@@ -382,7 +382,7 @@ fn what_is_not_finished_is_no_image() {
         let made = create(host, &mut |_| panic!("one file"), &target, 1 << 20).and_then(|sink| {
             let mut batch = Batch {
                 len: 1 << 20,
-                guest: vec![1; 1 << 20],
+                guest: vec![1; 1 << 20].as_slice().into(),
                 pieces: (0..16)
                     .map(|i| Piece {
                         start: i * 65_536,

@@ -11,3 +11,8 @@
 )]
 
 mod corpus;
+mod damage;
+mod kernel;
+mod made;
+mod space;
+mod subvolumes;

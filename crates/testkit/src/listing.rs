@@ -258,6 +258,16 @@ fn content(fs: &dyn FsRead, file: Node, path: &[u8], lines: &mut Lines) -> Strin
 /// leaves the mount.
 #[must_use]
 pub fn of_host(root: &Path, options: Options) -> Listing {
+    host(root, options, false)
+}
+
+/// As [`of_host`], but goes into directories of another device too: the subvolumes of btrfs.
+#[must_use]
+pub fn of_host_across(root: &Path, options: Options) -> Listing {
+    host(root, options, true)
+}
+
+fn host(root: &Path, options: Options, across: bool) -> Listing {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
     let mut lines = Lines::default();
@@ -301,7 +311,7 @@ pub fn of_host(root: &Path, options: Options) -> Listing {
                 lines.push(&path, 'f', mode, meta.len(), digest);
             } else if kind.is_dir() {
                 lines.push(&path, 'd', mode, 0, "-".to_owned());
-                if Some(meta.dev()) == device {
+                if across || Some(meta.dev()) == device {
                     todo.push((full, path));
                 }
             } else if kind.is_symlink() {

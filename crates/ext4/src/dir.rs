@@ -366,18 +366,31 @@ impl Ext4 {
             return self.find_folded(dir, name);
         }
         if dir.has(inode_flag::INDEX) && !dir.has(inode_flag::INLINE_DATA) {
-            match self.find_hashed(dir, name) {
-                Ok(Some(found)) => return Ok(found),
-                // An index that cannot be used: the blocks still hold every entry.
-                Ok(None) => {}
-                Err(e) if e.class() == Class::Corrupt => self.warnings.add(format!(
-                    "the index of directory inode {} is damaged and was not used: {e}",
-                    dir.number
-                )),
-                Err(e) => return Err(e),
+            // Without an answer the index cannot be used: the blocks still hold every entry.
+            if let Some(found) = self.find_indexed(dir, name, &mut |raw| raw.name == name)? {
+                return Ok(found);
             }
         }
         self.find_stored(dir, &mut |raw| raw.name == name)
+    }
+
+    /// The entry that `is` and has the hash of `name`. The outer `None`: the index cannot be used.
+    fn find_indexed(
+        &self,
+        dir: &Inode,
+        name: &[u8],
+        is: &mut dyn FnMut(Raw<'_>) -> bool,
+    ) -> Result<Option<Option<u32>>> {
+        match self.find_hashed(dir, name, is) {
+            Err(e) if e.class() == Class::Corrupt => {
+                self.warnings.add(format!(
+                    "the index of directory inode {} is damaged and was not used: {e}",
+                    dir.number
+                ));
+                Ok(None)
+            }
+            other => other,
+        }
     }
 
     /// The first entry that `is`. An error only when it is not found in what could be read.
@@ -416,6 +429,16 @@ impl Ext4 {
     /// In a directory that ignores case: the exact name first, then one that folds to the same.
     fn find_folded(&self, dir: &Inode, name: &[u8]) -> Result<Option<u32>> {
         let wanted = fold::fold(name);
+        if let Some(folded) = &wanted
+            && dir.has(inode_flag::INDEX)
+            && !dir.has(inode_flag::INLINE_DATA)
+        {
+            // Linux hashes the folded name. Entries that it could not make are looked for below.
+            let is = &mut |raw: Raw<'_>| fold::fold(raw.name).as_ref() == Some(folded);
+            if let Some(Some(found)) = self.find_indexed(dir, folded.as_bytes(), is)? {
+                return Ok(Some(found));
+            }
+        }
         let mut alike = None;
         let exact = self.find_stored(dir, &mut |raw| {
             if alike.is_none() && wanted.is_some() && fold::fold(raw.name) == wanted {

@@ -53,12 +53,9 @@ impl Hasher {
             Family::HalfMd4 => {
                 let mut state = self.seed;
                 let mut rest = name;
-                loop {
+                while !rest.is_empty() {
                     half_md4(&mut state, &self.pack::<8>(rest));
-                    match rest.split_at_checked(32) {
-                        Some((_, tail)) if !tail.is_empty() => rest = tail,
-                        _ => break,
-                    }
+                    rest = rest.get(32..).unwrap_or_default();
                 }
                 let [_, major, minor, _] = state;
                 (major, minor)
@@ -66,12 +63,9 @@ impl Hasher {
             Family::Tea => {
                 let mut state = self.seed;
                 let mut rest = name;
-                loop {
+                while !rest.is_empty() {
                     tea(&mut state, &self.pack::<4>(rest));
-                    match rest.split_at_checked(16) {
-                        Some((_, tail)) if !tail.is_empty() => rest = tail,
-                        _ => break,
-                    }
+                    rest = rest.get(16..).unwrap_or_default();
                 }
                 let [major, minor, _, _] = state;
                 (major, minor)

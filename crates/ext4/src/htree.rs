@@ -3,6 +3,7 @@
 use crate::blocks::Block;
 use crate::bytes::{at, le32};
 use crate::checksum::Seed;
+use crate::dir::Raw;
 use crate::feature::incompat;
 use crate::inode::Inode;
 use crate::layout::{DirEntry, DxCountLimit, DxEntry, DxRootInfo};
@@ -146,8 +147,14 @@ impl Level {
 }
 
 impl Ext4 {
-    /// Looks `name` up by its hash. The outer `None` means that this index cannot be used.
-    pub(crate) fn find_hashed(&self, dir: &Inode, name: &[u8]) -> Result<Option<Option<u32>>> {
+    /// Looks for the entry that `is` among those with the hash of `name`. The outer `None` means that this index
+    /// cannot be used.
+    pub(crate) fn find_hashed(
+        &self,
+        dir: &Inode,
+        name: &[u8],
+        is: &mut dyn FnMut(Raw<'_>) -> bool,
+    ) -> Result<Option<Option<u32>>> {
         let count = dir.size.div_ceil(self.geo.block_size());
         let Some((root, place)) = self.dir_block(dir, 0)? else {
             return Ok(None);
@@ -184,7 +191,7 @@ impl Ext4 {
         for _ in 0..count {
             meter.steps(LEAF_STEPS, "directory block")?;
             let leaf = way.last().map_or(0, Level::child);
-            if let Some(found) = self.find_in_leaf(dir, leaf, count, name)? {
+            if let Some(found) = self.find_in_leaf(dir, leaf, count, is)? {
                 return Ok(Some(Some(found)));
             }
             if !self.next_leaf(dir, &mut way, count, hash)? {
@@ -217,11 +224,17 @@ impl Ext4 {
         found.ok_or_else(|| dir.corrupt(format!("has an index that leads to block {number} of {count}")))
     }
 
-    fn find_in_leaf(&self, dir: &Inode, number: u64, count: u64, name: &[u8]) -> Result<Option<u32>> {
+    fn find_in_leaf(
+        &self,
+        dir: &Inode,
+        number: u64,
+        count: u64,
+        is: &mut dyn FnMut(Raw<'_>) -> bool,
+    ) -> Result<Option<u32>> {
         let (block, place) = self.indexed_block(dir, number, count)?;
         let mut found = None;
         let _shown = self.form(dir).each(&block, place, &mut |raw| {
-            if raw.name == name {
+            if is(raw) {
                 found = Some(raw.inode);
                 return ControlFlow::Break(());
             }

@@ -16,6 +16,7 @@
 //!
 //! Non-goals: checking a filesystem (only what is read is verified), deleted files, decryption.
 
+mod backup;
 mod blocks;
 mod bytes;
 mod checksum;

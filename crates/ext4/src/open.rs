@@ -1,9 +1,10 @@
 //! Opening: superblock, features, journal; everything else is read when it is asked for.
 
+use crate::backup::{self, Found};
 use crate::blocks::Blocks;
 use crate::bytes::{at, le32};
 use crate::feature::{self, compat, incompat, ro_compat};
-use crate::geometry::{self, Found, read_super};
+use crate::geometry::read_super;
 use crate::group::Groups;
 use crate::inode;
 use crate::journal::fast::{self, Changes};
@@ -54,7 +55,7 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Ext4> {
 /// # Errors
 /// As [`open`].
 pub fn open_with(disk: Arc<dyn BlockRead>, limits: &Limits, journal: Journal) -> Result<Ext4> {
-    let found = geometry::find(&*disk)?;
+    let found = backup::find(&*disk)?;
     let warnings = Warnings::default();
     if let Some(e) = &found.primary {
         warnings.add(format!(
@@ -174,7 +175,7 @@ fn recover(
         changes.commits()
     ));
     // The superblock itself may have come through the journal, a sound one over a damaged one, too.
-    let found = geometry::find(&*overlay)?;
+    let found = backup::find(&*overlay)?;
     let opened = assemble(overlay, found, limits, fs.warnings);
     Ok(Ext4 {
         fast: changes,
@@ -233,9 +234,6 @@ fn look_around(fs: &Ext4, sb: &SuperBlock) {
             "deleted files wait for their space to be freed (orphan file is inode {})",
             now.orphan_file_inum.get()
         ));
-    }
-    if fs.geo.has_incompat(incompat::CASEFOLD) {
-        warn("names in case-insensitive directories are matched without Unicode normalisation".to_owned());
     }
     if fs.geo.has_incompat(incompat::MMP) {
         look_at_mmp(fs, sb.mmp_block.get());

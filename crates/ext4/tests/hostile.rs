@@ -206,6 +206,15 @@ fn a_backup_superblock_takes_over() {
         ("-t ext4 -b 1024 -O sparse_super2", "40M"),
         ("-t ext4 -b 1024 -O meta_bg,^resize_inode", "200M"),
         ("-t ext4 -b 1024 -O bigalloc -C 16384", "300M"),
+        ("-t ext4 -b 1024 -O bigalloc -C 4096", "80M"),
+        ("-t ext4 -b 4096 -O bigalloc -C 65536", "5G"),
+        // Groups of sizes that nobody can know.
+        ("-t ext4 -b 1024 -g 2040", "40M"),
+        ("-t ext4 -b 2048 -g 1600", "40M"),
+        ("-t ext4 -b 4096 -g 256", "40M"),
+        ("-t ext4 -b 4096 -g 31352 -O sparse_super2", "300M"),
+        ("-t ext4 -b 65536 -g 256 -O ^has_journal", "40M"),
+        ("-t ext4 -b 65536 -O ^has_journal", "33G"),
     ] {
         let scratch = Scratch::new();
         let image = small(&scratch, options, size);
@@ -230,6 +239,33 @@ fn a_backup_superblock_takes_over() {
             fs.used_at(0, end).unwrap(),
             h2k_block::Extent::new(0, end, h2k_block::Kind::Data)
         );
+    }
+}
+
+/// With the primary's own numbers to go by, and the copy of `sparse_super2` in the last group.
+#[test]
+fn the_last_backup_superblock_takes_over() {
+    use std::os::unix::fs::FileExt;
+    for (options, size, group_1, group) in [
+        ("-t ext4 -b 4096 -O sparse_super2", "500M", 32768 * 4096, 3),
+        ("-t ext4 -b 1024 -g 2048 -O sparse_super2", "40M", 2049 * 1024, 19),
+    ] {
+        let scratch = Scratch::new();
+        let image = small(&scratch, options, size);
+        let whole = listing::of_fs(&open(&image, Journal::Replay), Options::UNIX).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(&image).unwrap();
+        // The checksum of the primary, all of the copy in group 1.
+        file.write_all_at(&[0x55; 4], 1024 + 0x3fc).unwrap();
+        file.write_all_at(&[0; 1024], group_1).unwrap();
+        let fs = open(&image, Journal::Replay);
+        let warnings = fs.facts().warnings;
+        assert!(
+            warnings
+                .iter()
+                .any(|w| w.contains(&format!("copy in group {group} "))),
+            "{options}: {warnings:?}"
+        );
+        assert_eq!(listing::of_fs(&fs, Options::UNIX).unwrap().text, whole.text);
     }
 }
 

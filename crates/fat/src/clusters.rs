@@ -30,6 +30,19 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// `count` clusters that lie together from `first` on.
+    pub(crate) fn contiguous(first: u32, count: u32) -> Self {
+        let run = Run {
+            before: 0,
+            first,
+            count,
+        };
+        Self {
+            runs: vec![run],
+            clusters: count,
+        }
+    }
+
     fn push(&mut self, cluster: u32, meter: &mut Meter) -> Result<()> {
         match self.runs.last_mut() {
             Some(run) if run.first.checked_add(run.count) == Some(cluster) => {
@@ -155,7 +168,7 @@ impl Clusters {
     }
 
     /// The chain by the first table, or by the second where the first is damaged.
-    fn walk(&self, first: u32, want: Want) -> Result<Chain> {
+    pub(crate) fn walk(&self, first: u32, want: Want) -> Result<Chain> {
         let mut failed = None;
         for table in &self.tables {
             match self.walk_in(table, first, want) {

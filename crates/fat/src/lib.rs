@@ -11,11 +11,12 @@
 //! integers are little-endian. What the specification leaves open (code page, time zone) is as Linux shows it by
 //! default: code page 437, times of FAT taken as UTC.
 //!
-//! Non-goals: writing, undeleting.
+//! [`open`] reads FAT; [`exfat::open`] reads exFAT. Non-goals: writing, undeleting.
 
 mod boot;
 mod clusters;
 mod dir;
+pub mod exfat;
 mod layout;
 mod oem;
 mod table;

@@ -10,6 +10,8 @@ pub(crate) enum Width {
     Fat16,
     /// 32 bits, of which 28 count.
     Fat32,
+    /// exFAT: all 32 bits.
+    Exfat,
 }
 
 /// What an entry says of its cluster.
@@ -58,7 +60,7 @@ impl Table {
         match width {
             Width::Fat12 => len.saturating_mul(2) / 3,
             Width::Fat16 => len / 2,
-            Width::Fat32 => len / 4,
+            Width::Fat32 | Width::Exfat => len / 4,
         }
     }
 
@@ -78,7 +80,7 @@ impl Table {
         let start = match self.width {
             Width::Fat12 => n.saturating_add(n / 2),
             Width::Fat16 => n.saturating_mul(2),
-            Width::Fat32 => n.saturating_mul(4),
+            Width::Fat32 | Width::Exfat => n.saturating_mul(4),
         };
         let number = start / PAGE;
         if held.as_ref().is_none_or(|(at, _)| *at != number) {
@@ -96,7 +98,7 @@ impl Table {
         let value = match self.width {
             Width::Fat12 => pair().map(|v| if n % 2 == 0 { v & 0xfff } else { v >> 4 }),
             Width::Fat16 => pair(),
-            Width::Fat32 => rest
+            Width::Fat32 | Width::Exfat => rest
                 .and_then(|r| r.first_chunk::<4>())
                 .map(|b| u32::from_le_bytes(*b)),
         };
@@ -113,6 +115,7 @@ impl Table {
             Width::Fat12 => (raw, 0xff7),
             Width::Fat16 => (raw, 0xfff7),
             Width::Fat32 => (raw & 0x0fff_ffff, 0x0fff_fff7),
+            Width::Exfat => (raw, 0xffff_fff7),
         };
         Ok(match value {
             0 => Link::Free,

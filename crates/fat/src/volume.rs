@@ -52,7 +52,7 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Fat> {
     {
         // The two highest bits of the second entry (section 4.2).
         let (clean, fine) = match geometry.width {
-            Width::Fat12 => (true, true),
+            Width::Fat12 | Width::Exfat => (true, true),
             Width::Fat16 => (flags & 0x8000 != 0, flags & 0x4000 != 0),
             Width::Fat32 => (flags & 0x0800_0000 != 0, flags & 0x0400_0000 != 0),
         };
@@ -300,7 +300,7 @@ impl FsRead for Fat {
         let kind = match self.geometry.width {
             Width::Fat12 => "fat12",
             Width::Fat16 => "fat16",
-            Width::Fat32 => "fat32",
+            Width::Fat32 | Width::Exfat => "fat32",
         };
         Facts {
             kind: "vfat",

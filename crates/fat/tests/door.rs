@@ -20,6 +20,14 @@ pub fn knock(disk: Arc<dyn BlockRead>) {
     }
 }
 
+/// The same for exFAT.
+pub fn knock_exfat(disk: Arc<dyn BlockRead>) {
+    let len = disk.len();
+    if let Ok(fs) = h2k_fat::exfat::open(disk, &LIMITS) {
+        ask(&fs, len);
+    }
+}
+
 /// Asks everything of the first entries of `fs`, on a volume of `len` bytes.
 pub fn ask(fs: &dyn FsRead, len: u64) {
     let _ = (fs.facts(), fs.usage());

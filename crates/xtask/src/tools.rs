@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 36] = [
+const TOOLS: [(&str, &str); 43] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -32,6 +32,13 @@ const TOOLS: [(&str, &str); 36] = [
     ("mkfs.exfat", "exfatprogs"),
     ("fsck.exfat", "exfatprogs"),
     ("mksquashfs", "squashfs-tools"),
+    ("mount.exfat-fuse", "exfat-fuse"),
+    ("genisoimage", "genisoimage"),
+    ("7z", "p7zip-full"),
+    ("mkudffs", "udftools"),
+    ("unsquashfs", "squashfs-tools"),
+    ("mkfs.erofs", "erofs-utils"),
+    ("blkid", "util-linux"),
     ("lvm", "lvm2"),
     ("mdadm", "mdadm"),
     ("xorriso", "xorriso"),

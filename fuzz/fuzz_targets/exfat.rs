@@ -1,0 +1,10 @@
+//! An exFAT volume, whatever the bytes are.
+#![no_main]
+
+#[path = "../../crates/fat/tests/door.rs"]
+mod door;
+
+use h2k_block::MemDisk;
+use std::sync::Arc;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| door::knock_exfat(Arc::new(MemDisk::new(bytes.to_vec()))));

@@ -18,7 +18,9 @@ pub struct Hive {
     pub(crate) minor: u32,
     pub(crate) limits: Limits,
     pub(crate) state: State,
-    warnings: Vec<String>,
+    /// The highest sequence number and the latest time any log showed: what is written next goes beyond them.
+    pub(crate) beyond: (u32, u64),
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What the base block says.
@@ -88,6 +90,7 @@ impl Hive {
             minor,
             limits: *limits,
             state: recovery.state,
+            beyond: recovery.beyond,
             warnings,
         };
         if let Err(e) = hive.bins(&mut |_, _| {}) {

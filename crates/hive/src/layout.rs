@@ -7,6 +7,8 @@ pub(crate) const BLOCK: usize = 4096;
 pub(crate) const NOWHERE: u32 = u32::MAX;
 /// Hive bins never reach this far: the top bit of an offset means "volatile", in memory.
 pub(crate) const FARTHEST: usize = 0x7fff_f000;
+/// The largest cell Windows makes of one piece.
+pub(crate) const LARGEST: usize = 1 << 20;
 /// The deepest tree Windows allows.
 pub(crate) const DEPTH: usize = 512;
 
@@ -49,11 +51,13 @@ pub(crate) mod nk {
     pub(crate) const PARENT: usize = 16;
     pub(crate) const SUBKEYS: usize = 20;
     pub(crate) const LIST: usize = 28;
+    pub(crate) const VOLATILE_LIST: usize = 32;
     pub(crate) const VALUES: usize = 36;
     pub(crate) const VALUE_LIST: usize = 40;
     pub(crate) const SECURITY: usize = 44;
     pub(crate) const CLASS: usize = 48;
     pub(crate) const MAX_NAME: usize = 52;
+    pub(crate) const MAX_CLASS: usize = 56;
     pub(crate) const MAX_VALUE_NAME: usize = 60;
     pub(crate) const MAX_VALUE_DATA: usize = 64;
     pub(crate) const NAME_LEN: usize = 72;
@@ -61,6 +65,7 @@ pub(crate) mod nk {
     pub(crate) const NAME: usize = 76;
 
     pub(crate) const IS_ROOT: u16 = 0x0004;
+    pub(crate) const NO_DELETE: u16 = 0x0008;
     pub(crate) const LATIN: u16 = 0x0020;
     /// The number of values is a handle, and no number.
     pub(crate) const PREDEFINED: u16 = 0x0040;
@@ -96,6 +101,10 @@ pub(crate) mod sk {
 pub(crate) mod list {
     pub(crate) const COUNT: usize = 2;
     pub(crate) const ELEMENTS: usize = 4;
+    /// Elements of a leaf that Windows keeps in one 4 KiB bin: beyond them it makes an index root.
+    pub(crate) const LEAF_OF_PAIRS: usize = 507;
+    /// The same for leaves without hints.
+    pub(crate) const LEAF_OF_OFFSETS: usize = 1014;
 }
 
 /// Big data.
@@ -103,6 +112,7 @@ pub(crate) mod db {
     pub(crate) const SIGNATURE: [u8; 2] = *b"db";
     pub(crate) const SEGMENTS: usize = 2;
     pub(crate) const LIST: usize = 4;
+    pub(crate) const LEN: usize = 8;
     /// Bytes of a full segment.
     pub(crate) const SEGMENT: usize = 16344;
     /// From this minor version on.

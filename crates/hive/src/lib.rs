@@ -10,6 +10,7 @@
 //! 1.6 are read and written.
 //!
 //! * reading: [`Hive`], [`Key`], [`Value`]; transaction logs are replayed by [`Hive::open`]
+//! * writing: [`Hive::create`], [`Hive::edit`], [`Editor`]
 //! * judging: [`Hive::check`]
 //!
 //! Bytes that nobody touches stay as they are: cells this code does not understand survive an edit.
@@ -18,6 +19,8 @@
 
 mod bytes;
 mod check;
+mod create;
+mod edit;
 mod hive;
 mod key;
 mod layout;
@@ -30,6 +33,8 @@ mod value;
 mod walk;
 
 pub use check::{Checked, Finding, Severity};
+pub use create::Version;
+pub use edit::Editor;
 pub use hive::{Facts, Hive};
 pub use key::Key;
 pub use log::State;

@@ -21,6 +21,7 @@ pub enum State {
 pub(crate) struct Recovery {
     pub(crate) state: State,
     pub(crate) warnings: Vec<String>,
+    pub(crate) beyond: (u32, u64),
 }
 
 const SECTOR: usize = 512;
@@ -50,6 +51,7 @@ pub(crate) fn recover(bytes: &mut Vec<u8>, logs: &[&[u8]], meter: &mut Meter) ->
     let mut recovery = Recovery {
         state: State::Clean,
         warnings: Vec::new(),
+        beyond: (0, 0),
     };
     let mut usable = Vec::new();
     for log in logs.iter().filter(|log| !log.is_empty()) {
@@ -96,8 +98,13 @@ fn parse<'l>(log: &'l [u8], recovery: &mut Recovery, meter: &mut Meter) -> Resul
         le32(log, base::SECONDARY).unwrap_or(0),
     );
     let written = le64(log, base::WRITTEN).unwrap_or(0);
+    recovery.beyond.0 = recovery.beyond.0.max(primary).max(secondary);
+    recovery.beyond.1 = recovery.beyond.1.max(written);
     if kind == 6 {
         let entries = entries(log, primary, meter)?;
+        if let Some(last) = entries.last() {
+            recovery.beyond.0 = recovery.beyond.0.max(last.sequence);
+        }
         return Ok(Some(Log::New {
             head: log,
             first: primary,

@@ -51,6 +51,22 @@ impl Leaf {
         }
     }
 
+    pub(crate) fn signature(self) -> [u8; 2] {
+        match self {
+            Self::Index => *b"li",
+            Self::Fast => *b"lf",
+            Self::Hash => *b"lh",
+        }
+    }
+
+    /// Elements that Windows keeps in one leaf.
+    pub(crate) fn most(self) -> usize {
+        match self {
+            Self::Index => list::LEAF_OF_OFFSETS,
+            Self::Fast | Self::Hash => list::LEAF_OF_PAIRS,
+        }
+    }
+
     /// Bytes of an element.
     pub(crate) fn width(self) -> usize {
         match self {

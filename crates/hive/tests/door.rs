@@ -1,7 +1,7 @@
 //! The door hostile hives and logs come through: the same function serves the mutation tests and the fuzz target.
 
 use h2k_block::Limits;
-use h2k_hive::{Hive, Visit};
+use h2k_hive::{Hive, Kind, Visit};
 use std::ops::ControlFlow;
 
 /// What hostile input may cost here.
@@ -13,11 +13,35 @@ pub const LIMITS: Limits = Limits {
 
 /// Opens `bytes` as a hive with `logs` and asks everything of its first keys. Errors are the expected answer.
 pub fn knock(bytes: Vec<u8>, logs: &[&[u8]]) {
-    let Ok(hive) = Hive::open(bytes, logs, &LIMITS) else {
+    let Ok(mut hive) = Hive::open(bytes, logs, &LIMITS) else {
         return;
     };
     let _ = (hive.facts(), hive.check(), hive.control_set());
     let _ = hive.find("some\\key\\that is not there");
+    look(&hive);
+    hive.accept();
+    let Ok(mut edit) = hive.edit(1) else { return };
+    if let Ok(key) = edit.create("some\\key") {
+        let _ = edit.set(key, "value", Kind::BINARY, &[7; 20_000]);
+        let _ = (
+            edit.set_class(key, Some("class")),
+            edit.set_security(key, b"descriptor"),
+        );
+        let _ = edit.unset(key, "value");
+    }
+    let first = edit
+        .hive()
+        .root()
+        .ok()
+        .and_then(|root| root.subkeys().flatten().next());
+    if let Some(name) = first.map(|key| key.name().to_string()) {
+        let _ = edit.delete(&name);
+    }
+    edit.finish();
+    let _ = hive.check();
+}
+
+fn look(hive: &Hive) {
     let Ok(root) = hive.root() else { return };
     let mut left = 200;
     let _ = hive.walk(root, &mut |visit| {

@@ -14,4 +14,7 @@ mod corpus;
 mod damage;
 mod door;
 mod dump;
+mod edit;
+mod model;
 mod names;
+mod oracle;

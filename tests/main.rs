@@ -14,6 +14,7 @@ mod busy;
 mod chain;
 mod convert;
 mod ends;
+mod guest;
 mod look;
 mod manual;
 mod matrix;

@@ -3,17 +3,21 @@
 use crate::run::{names, run};
 use std::path::Path;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 17] = [
+    "cat",
     "check",
     "compare",
     "completions",
     "convert",
     "create",
     "digest",
+    "filesystems",
     "info",
+    "ls",
     "man",
     "map",
     "measure",
+    "partitions",
     "recover",
     "resize",
     "snapshot",
@@ -119,6 +123,7 @@ fn every_json_field_is_documented() {
     let page = std::fs::read_to_string(root().join("docs/json.md")).unwrap();
     let dir = tempfile::tempdir().unwrap();
     crate::run::raw_disk(&dir.path().join("a.raw"), 4 << 20, 300_000, 1);
+    crate::guest::fixture(dir.path());
     let mut found = std::collections::BTreeSet::new();
     for args in [
         &["convert", "a.raw", "b.qcow2", "--digest", "blake3"][..],
@@ -133,6 +138,10 @@ fn every_json_field_is_documented() {
         &["resize", "a.raw", "+1M"],
         &["recover", "a.raw"],
         &["snapshot", "list", "b.qcow2"],
+        &["partitions", "sda.img", "sdb.img"],
+        &["filesystems", "sda.img", "sdb.img"],
+        &["ls", "-R", "-a", "sda.img", "-a", "sdb.img"],
+        &["cat", "sda.img:/etc/fstab"],
     ] {
         let args = [args, &["--json"]].concat();
         fields(&run(dir.path(), &args).good().json(), &mut found);

@@ -42,6 +42,17 @@ pub fn run<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Ran {
     ended(command(dir, args).output().unwrap())
 }
 
+/// Runs `hyper2kvm` in `dir`; its standard output as bytes, once it is sure that it succeeded.
+pub fn bytes<S: AsRef<OsStr> + std::fmt::Debug>(dir: &Path, args: &[S]) -> Vec<u8> {
+    let out = command(dir, args).output().unwrap();
+    assert!(
+        out.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    out.stdout
+}
+
 /// Runs `hyper2kvm` in `dir` where no file may grow beyond `bytes`.
 pub fn limited(dir: &Path, bytes: u64, args: &[&str]) -> Ran {
     let line = format!("ulimit -f {}; exec \"$@\"", bytes / 1024);

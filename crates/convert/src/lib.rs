@@ -15,6 +15,7 @@ mod create;
 mod delta;
 mod failure;
 mod free;
+mod guest;
 mod image;
 mod in_place;
 mod map;
@@ -35,6 +36,11 @@ pub use check::{CheckReport, Checking, FindingReport, Repair, RepairedReport, Wh
 pub use convert::{Chain, Convert, ConvertReport, DigestReport, Plan, Resize};
 pub use create::{Create, CreatedReport};
 pub use failure::{ErrorReport, Failure, Result};
+pub use guest::{
+    DeviceReport, FileEntry, FilesystemReport, FilesystemsReport, GuestSource, HoldsReport, Key,
+    LeftOutReport, LogicalVolumeReport, LuksReport, LuksSlotReport, OpenGuest, PartitionReport,
+    PartitionsReport, ProblemReport, RaidReport, TableReport, hex, kind_word, odd, text,
+};
 pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
 pub use map::{MapEntry, map};
 pub use measure::{Measure, MeasureReport, Measured};

@@ -22,6 +22,8 @@ pub struct Subvolume {
     pub id: u64,
     /// Whether it was made as a snapshot of another.
     pub snapshot: bool,
+    /// Whether nobody may write to it, as backups are.
+    pub read_only: bool,
     /// Whether it is what one sees when mounting without options.
     pub default: bool,
 }
@@ -53,8 +55,16 @@ struct Reader {
 /// Adding a filesystem is adding a line.
 const READERS: &[Reader] = &[
     Reader {
+        kinds: &["btrfs"],
+        open: btrfs,
+    },
+    Reader {
         kinds: &["ext2", "ext3", "ext4"],
         open: |disks, limits| plain(h2k_ext4::open(one(disks)?, limits)?),
+    },
+    Reader {
+        kinds: &["vfat", "exfat"],
+        open: |disks, limits| plain(h2k_fat::open(one(disks)?, limits)?),
     },
     Reader {
         kinds: &["xfs"],
@@ -71,6 +81,35 @@ fn plain(fs: impl FsRead + 'static) -> Result<Opened> {
         fs: Arc::new(fs),
         subvolumes: None,
     })
+}
+
+fn btrfs(disks: &[Arc<dyn BlockRead>], limits: &Limits) -> Result<Opened> {
+    let fs = h2k_btrfs::open(disks.to_vec(), limits)?;
+    Ok(Opened {
+        fs: Arc::new(fs.clone()),
+        subvolumes: Some(Arc::new(fs)),
+    })
+}
+
+impl Subvolumes for h2k_btrfs::Btrfs {
+    fn list(&self) -> Result<Vec<Subvolume>> {
+        let default = self.subvolume_of(self.root())?;
+        // What no directory leads to cannot be named either.
+        let all = self.subvolumes()?.into_iter().filter_map(|s| {
+            Some(Subvolume {
+                path: s.path?,
+                id: s.id,
+                snapshot: s.parent_uuid.is_some(),
+                read_only: s.read_only,
+                default: s.id == default,
+            })
+        });
+        Ok(all.collect())
+    }
+
+    fn open(&self, id: u64) -> Result<Arc<dyn FsRead>> {
+        Ok(Arc::new(self.rooted(self.subvolume(id)?)))
+    }
 }
 
 fn one(disks: &[Arc<dyn BlockRead>]) -> Result<Arc<dyn BlockRead>> {

@@ -131,27 +131,33 @@ impl Guest {
         )? {
             return Ok(vec![system]);
         }
-        let mut roots: Vec<&Subvolume> = all.iter().filter(|s| !s.snapshot).collect();
-        roots.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut found: Vec<System> = Vec::new();
-        for subvolume in roots {
-            let inside = found.iter().any(|s| {
-                s.subvolume.as_ref().is_some_and(|outer| {
-                    subvolume
-                        .path
-                        .strip_prefix(outer.as_slice())
-                        .is_some_and(|rest| rest.starts_with(b"/"))
-                })
-            });
-            if inside {
-                continue;
+        let on = |chosen: Vec<&Subvolume>| -> Result<Vec<System>> {
+            let mut found: Vec<System> = Vec::new();
+            for subvolume in chosen {
+                if found
+                    .iter()
+                    .any(|s| lies_in(&subvolume.path, s.subvolume.as_deref()))
+                {
+                    continue;
+                }
+                let fs = subvolumes
+                    .open(subvolume.id)
+                    .map_err(|e| e.through(device.name.clone()))?;
+                found.extend(look(&*fs, Some(subvolume.path.clone()))?);
             }
-            let fs = subvolumes
-                .open(subvolume.id)
-                .map_err(|e| e.through(device.name.clone()))?;
-            found.extend(look(&*fs, Some(subvolume.path.clone()))?);
+            Ok(found)
+        };
+        let mut originals: Vec<&Subvolume> = all.iter().filter(|s| !s.snapshot).collect();
+        originals.sort_by(|a, b| a.path.cmp(&b.path));
+        let found = on(originals)?;
+        if !found.is_empty() {
+            return Ok(found);
         }
-        Ok(found)
+        // A system that was rolled back runs on a snapshot, which is then where the system was: high up.
+        let writable = || all.iter().filter(|s| s.snapshot && !s.read_only);
+        let depth = |s: &Subvolume| h2k_fs::parts(&s.path).count();
+        let top = writable().map(depth).min();
+        on(writable().filter(|s| Some(depth(s)) == top).collect())
     }
 
     /// The system whose root is `source`: a device, or `btrfsvol:/dev/sda2/root`. It need not be one that
@@ -189,6 +195,12 @@ impl Guest {
             name: probe::pretty_name(&*fs),
         })
     }
+}
+
+/// Whether a subvolume lies inside another one.
+fn lies_in(path: &[u8], outer: Option<&[u8]>) -> bool {
+    let rest = outer.and_then(|outer| path.strip_prefix(outer));
+    rest.is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 fn locked(device: &Device) -> Error {

@@ -252,6 +252,7 @@ impl Subvolumes for Many {
             path: path.as_bytes().to_vec(),
             id: *id,
             snapshot: *snapshot,
+            read_only: path.contains("backup"),
             default: *id == self.default,
         };
         Ok(self.all.iter().map(one).collect())
@@ -324,6 +325,21 @@ fn a_snapshot_that_is_the_default_is_the_system() {
         mounts(&assembled),
         ["btrfsvol:/dev/sda2/@/.snapshots/2/snapshot /"]
     );
+}
+
+#[test]
+fn a_system_that_was_rolled_back_runs_on_a_snapshot() {
+    let all = guest(vec![many(
+        5,
+        vec![
+            (5, "", false, MemFs::new()),
+            (256, "@home", false, data("", "", "user")),
+            (257, "backup-1", true, linux("")),
+            (258, "timeshift/snapshots/1/@", true, linux("")),
+            (259, "@", true, linux("")),
+        ],
+    )]);
+    assert_eq!(mounts(&all.root().unwrap()), ["btrfsvol:/dev/sda2/@ /"]);
 }
 
 #[test]

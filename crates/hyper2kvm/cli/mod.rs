@@ -1,5 +1,6 @@
 //! The commands. One file each: what can be typed, what is meant by it, what the user is told.
 
+mod cat;
 mod check;
 mod compare;
 mod completions;
@@ -7,11 +8,15 @@ mod convert;
 mod create;
 mod digest;
 mod exit;
+mod filesystems;
+mod guest;
 mod info;
+mod ls;
 mod making;
 mod man;
 mod map;
 mod measure;
+mod partitions;
 mod recover;
 mod resize;
 mod snapshot;
@@ -81,6 +86,10 @@ enum Command {
     Snapshot(snapshot::Command),
     Measure(measure::Args),
     Recover(recover::Args),
+    Partitions(partitions::Args),
+    Filesystems(filesystems::Args),
+    Ls(ls::Args),
+    Cat(cat::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -133,6 +142,10 @@ impl Command {
             Self::Resize(args) => args.run(context),
             Self::Measure(args) => args.run(context),
             Self::Recover(args) => args.run(context),
+            Self::Partitions(args) => args.run(context),
+            Self::Filesystems(args) => args.run(context),
+            Self::Ls(args) => args.run(context),
+            Self::Cat(args) => args.run(context),
             Self::Snapshot(command) => command.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),

@@ -3,6 +3,7 @@
 mod date;
 mod failure;
 mod fields;
+mod list;
 mod progress;
 mod screen;
 mod style;
@@ -10,6 +11,7 @@ mod table;
 
 pub(crate) use date::utc;
 pub(crate) use fields::Fields;
+pub(crate) use list::List;
 pub(crate) use progress::Progress;
 pub(crate) use screen::Screen;
 pub(crate) use style::{Colour, Style};
@@ -23,6 +25,19 @@ pub(crate) fn shown(text: &str) -> String {
             out.extend(c.escape_default());
         } else {
             out.push(c);
+        }
+    }
+    out
+}
+
+/// A guest's name for a terminal: what is not text, and control characters, as escapes. A backslash stays one: this is
+/// for eyes, and JSON is for programs.
+pub(crate) fn shown_bytes(name: &[u8]) -> String {
+    let mut out = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        out.push_str(&shown(chunk.valid()));
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02x}"));
         }
     }
     out
@@ -56,6 +71,7 @@ mod tests {
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(super::shown("a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
         assert_eq!(super::shown("é ü"), "é ü");
+        assert_eq!(super::shown_bytes(b"a\xff\x1b\n\xc3\xa9"), "a\\xff\\u{1b}\\né");
     }
 
     #[test]

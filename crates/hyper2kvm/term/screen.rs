@@ -2,7 +2,7 @@ use super::{Colour, Style};
 use h2k_convert::{ErrorReport, Failure};
 use serde::Serialize;
 use std::cell::Cell;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// Standard output and standard error, as the user wants them.
 pub(crate) struct Screen {
@@ -14,6 +14,8 @@ pub(crate) struct Screen {
     pub(crate) out: Style,
     /// Paints what goes to standard error.
     pub(crate) err: Style,
+    /// Whether standard output is a terminal, which control characters could command.
+    tty: bool,
     closed: Cell<bool>,
 }
 
@@ -30,15 +32,30 @@ impl Screen {
             quiet,
             out: Style::of(colour, &std::io::stdout()),
             err: Style::of(colour, &std::io::stderr()),
+            tty: std::io::stdout().is_terminal(),
             closed: Cell::new(false),
         }
     }
 
     /// Writes a result. Whoever stops reading (`| head`) has had enough: that is no failure.
     pub(crate) fn say(&self, text: &str) {
+        self.raw(text.as_bytes());
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn raw(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
             self.closed.set(true);
+        }
+    }
+
+    /// A guest's name for standard output: as it is in a pipe or a file, harmless on a terminal, as `ls` does it.
+    pub(crate) fn name(&self, name: &[u8]) -> Vec<u8> {
+        if self.tty {
+            super::shown_bytes(name).into_bytes()
+        } else {
+            name.to_vec()
         }
     }
 

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 43] = [
+const TOOLS: [(&str, &str); 44] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -50,6 +50,7 @@ const TOOLS: [(&str, &str); 43] = [
     ("sgdisk", "gdisk"),
     ("cryptsetup", "cryptsetup-bin"),
     ("mount", "mount"),
+    ("script", "bsdutils"),
 ];
 
 /// Installs what is missing; does nothing where everything is there.

@@ -57,7 +57,7 @@ pub fn seed() -> Done {
                 let name = case.path.replace('/', "-");
                 if PACKED.contains(&target) {
                     let disk = corpus.disk(case, scratch.path());
-                    seeds.plant(target, &name, &Sparse::pack(&*disk, SEED))?;
+                    seeds.plant(target, &name, &Sparse::pack(&*disk, SEED / 2))?;
                 } else {
                     seeds.plant(target, &name, &corpus.bytes(case))?;
                 }

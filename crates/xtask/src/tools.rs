@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 44] = [
+const TOOLS: [(&str, &str); 48] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -42,6 +42,10 @@ const TOOLS: [(&str, &str); 44] = [
     ("lvm", "lvm2"),
     ("mdadm", "mdadm"),
     ("xorriso", "xorriso"),
+    ("rpm", "rpm"),
+    ("rpmbuild", "rpm"),
+    ("sqlite3", "sqlite3"),
+    ("pacman", "pacman-package-manager"),
     ("hivexsh", "libhivex-bin"),
     ("hivexregedit", "libwin-hivex-perl"),
     ("reglookup", "reglookup"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Room, level, and the rooms it may see. A new edge is a conversation, and a line here.
-const ROOMS: [(&str, u8, &[&str]); 17] = [
+const ROOMS: [(&str, u8, &[&str]); 18] = [
     ("h2k-block", 0, &[]),
     ("h2k-fs", 1, &["h2k-block"]),
     ("h2k-image", 1, &["h2k-block"]),
@@ -18,6 +18,7 @@ const ROOMS: [(&str, u8, &[&str]); 17] = [
     ("h2k-iso", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-ntfs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-squashfs", 2, &["h2k-block", "h2k-fs"]),
+    ("h2k-packages", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-xfs", 2, &["h2k-block", "h2k-fs"]),
     (
         "h2k-guest",
@@ -34,6 +35,7 @@ const ROOMS: [(&str, u8, &[&str]); 17] = [
             "h2k-iso",
             "h2k-ntfs",
             "h2k-squashfs",
+            "h2k-packages",
             "h2k-xfs",
         ],
     ),
@@ -55,6 +57,7 @@ const EVERY_ROOM: &[&str] = &[
     "h2k-iso",
     "h2k-ntfs",
     "h2k-squashfs",
+    "h2k-packages",
     "h2k-xfs",
     "h2k-copy",
     "h2k-guest",

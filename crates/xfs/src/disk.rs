@@ -4,7 +4,7 @@ use crate::bmap::{Fork, Found, Record};
 use crate::inode::{self, Inode};
 use crate::layout::{FLAG_REALTIME, REMOTE_CRC, magic};
 use crate::tree::Volume;
-use crate::{alloc, attr, dir, feature, log, superblock};
+use crate::{alloc, attr, backup, dir, feature, log};
 use h2k_block::{BlockRead, Cache, Class, Error, Extent, Kind, Limits, Result};
 use h2k_fs::{EachEntry, EachXattr, Entry, Facts, FileExtent, FileKind, FsRead, Name, Node, Stat, Usage};
 use std::ops::ControlFlow;
@@ -37,15 +37,54 @@ pub fn probe(disk: &dyn BlockRead) -> Result<bool> {
     Ok(magic == *b"XFSB")
 }
 
-/// Opens the filesystem on `disk`.
+/// What to do about a filesystem whose log lies on another device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExternalLog {
+    /// Refuse it: the log may hold changes.
+    #[default]
+    Refuse,
+    /// Read what lies on the volume without them, with a warning.
+    Ignore,
+}
+
+/// Opens the filesystem on `disk`. A damaged primary superblock is replaced by a copy, with a warning.
 ///
 /// # Errors
 /// [`Class::Corrupt`] for a superblock that contradicts itself, [`Class::Unsupported`] with the names of features
-/// that are not read.
+/// that are not read, a log on another device among them.
 pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Xfs> {
+    open_with(disk, limits, ExternalLog::Refuse)
+}
+
+/// As [`open`], with a choice about a log on another device.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(disk: Arc<dyn BlockRead>, limits: &Limits, external: ExternalLog) -> Result<Xfs> {
     let mut warnings = Vec::new();
-    let geometry = superblock::read(&*disk, &mut |w| warnings.push(w)).map_err(|e| e.through("xfs"))?;
+    let chosen = backup::find(&*disk, &mut |w| warnings.push(w)).map_err(|e| e.through("xfs"))?;
+    let mut geometry = chosen.geometry;
+    if let Some((group, e)) = &chosen.copy {
+        warnings.push(format!(
+            "the primary superblock is damaged ({e}); the copy in allocation group {group} is used"
+        ));
+        if let Err(e) = backup::count(&*disk, &mut geometry, *limits) {
+            warnings.push(format!("free space is as that copy remembers it: {e}"));
+        }
+    }
+    if geometry.log_start == 0 {
+        let what = "the log lies on another device";
+        if external == ExternalLog::Refuse {
+            return Err(Error::unsupported(format!("{what}, which is not read"))
+                .at("superblock", 48)
+                .through("xfs"));
+        }
+        warnings.push(format!(
+            "{what} and was not looked at: recent changes may be missing"
+        ));
+    }
     let volume = Volume::new(disk, geometry);
+    let unseen = volume.geometry.log_start == 0;
     let dirty = match log::is_dirty(&volume) {
         Ok(dirty) => dirty,
         Err(e) => {
@@ -65,7 +104,7 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Xfs> {
         limits: *limits,
         inodes,
         warnings,
-        dirty,
+        dirty: dirty || unseen,
     };
     let root = fs.inode(fs.root())?;
     if root.kind != FileKind::Dir {

@@ -177,6 +177,8 @@ pub(crate) mod fork {
 
 /// Magic numbers of blocks.
 pub(crate) mod magic {
+    pub(crate) const AGF: [u8; 4] = *b"XAGF";
+    pub(crate) const AGI: [u8; 4] = *b"XAGI";
     pub(crate) const BMAP: [u8; 4] = *b"BMAP";
     pub(crate) const BMAP_V5: [u8; 4] = *b"BMA3";
     pub(crate) const BNO: [u8; 4] = *b"ABTB";

@@ -15,6 +15,7 @@
 
 mod alloc;
 mod attr;
+mod backup;
 mod bmap;
 mod dir;
 mod disk;
@@ -25,4 +26,4 @@ mod log;
 mod superblock;
 mod tree;
 
-pub use disk::{Xfs, open, probe};
+pub use disk::{ExternalLog, Xfs, open, open_with, probe};

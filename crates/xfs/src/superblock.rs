@@ -40,30 +40,37 @@ pub(crate) struct Geometry {
 
 const NAME: &str = "superblock";
 
-fn bad(field: usize, what: String) -> Error {
-    Error::corrupt(NAME, u64::try_from(field).unwrap_or(0), what)
+fn bad(place: u64, what: String) -> Error {
+    Error::corrupt(NAME, place, what)
 }
 
 /// A size and its logarithm that have to agree and lie between two powers of two.
-fn power(name: &str, field: usize, size: u32, log: u8, range: std::ops::RangeInclusive<u32>) -> Result<u32> {
+fn power(name: &str, place: u64, size: u32, log: u8, range: std::ops::RangeInclusive<u32>) -> Result<u32> {
     let log = u32::from(log);
     if !range.contains(&log) || 1_u32.checked_shl(log) != Some(size) {
         return Err(bad(
-            field,
+            place,
             format!("{name} is {size} with logarithm {log}, expected 2^{range:?}"),
         ));
     }
     Ok(log)
 }
 
-/// Reads and checks the superblock at the beginning of `disk`. Warnings go to `warn`.
-pub(crate) fn read(disk: &dyn BlockRead, warn: &mut dyn FnMut(String)) -> Result<Geometry> {
+/// The bytes at `at` as a superblock, whatever they are.
+pub(crate) fn raw(disk: &dyn BlockRead, at: u64) -> Result<Superblock> {
     let mut sector = vec![0; 512];
-    disk.read_at(0, &mut sector).map_err(|e| e.at(NAME, 0))?;
-    let (sb, _) = Superblock::read_from_prefix(&sector).map_err(|_| bad(0, "is too short".to_owned()))?;
+    disk.read_at(at, &mut sector).map_err(|e| e.at(NAME, at))?;
+    let (sb, _) = Superblock::read_from_prefix(&sector).map_err(|_| bad(at, "is too short".to_owned()))?;
+    Ok(sb)
+}
+
+/// Reads and checks the superblock at byte `at` of `disk`. Warnings go to `warn`.
+pub(crate) fn read(disk: &dyn BlockRead, at: u64, warn: &mut dyn FnMut(String)) -> Result<Geometry> {
+    let sb = raw(disk, at)?;
+    let place = |field: u64| at.saturating_add(field);
     if sb.magicnum != *b"XFSB" {
         return Err(bad(
-            0,
+            place(0),
             format!("magic is {:02x?}, expected \"XFSB\"", sb.magicnum),
         ));
     }
@@ -72,27 +79,44 @@ pub(crate) fn read(disk: &dyn BlockRead, warn: &mut dyn FnMut(String)) -> Result
         4 => false,
         5 => true,
         1..=3 => {
-            return Err(Error::unsupported(format!("XFS version {number} (IRIX) is not read")).at(NAME, 100));
+            return Err(
+                Error::unsupported(format!("XFS version {number} (IRIX) is not read")).at(NAME, place(100)),
+            );
         }
-        _ => return Err(bad(100, format!("version is {number}, expected 4 or 5"))),
+        _ => return Err(bad(place(100), format!("version is {number}, expected 4 or 5"))),
     };
-    let sector_log = power("sector size", 102, sb.sectsize.get().into(), sb.sectlog, 9..=15)?;
+    let sector_log = power(
+        "sector size",
+        place(102),
+        sb.sectsize.get().into(),
+        sb.sectlog,
+        9..=15,
+    )?;
     if v5 {
-        check_crc(disk, sb.sectsize.get().into())?;
-        refuse_unknown(&sb)?;
+        check_crc(disk, at, sb.sectsize.get().into())?;
+        refuse_unknown(&sb, at)?;
         if sb.features_incompat.get() & incompat::NEEDSREPAIR != 0 {
             warn("the volume is marked as needing xfs_repair".to_owned());
         }
     }
-    let block_log = power("block size", 4, sb.blocksize.get(), sb.blocklog, 9..=16)?;
-    let inode_log = power("inode size", 104, sb.inodesize.get().into(), sb.inodelog, 8..=11)?;
+    let block_log = power("block size", place(4), sb.blocksize.get(), sb.blocklog, 9..=16)?;
+    let inode_log = power(
+        "inode size",
+        place(104),
+        sb.inodesize.get().into(),
+        sb.inodelog,
+        8..=11,
+    )?;
     if inode_log > block_log || sector_log > block_log {
-        return Err(bad(104, "an inode or a sector is larger than a block".to_owned()));
+        return Err(bad(
+            place(104),
+            "an inode or a sector is larger than a block".to_owned(),
+        ));
     }
     let inodes_per_block_log = block_log.saturating_sub(inode_log);
     if u32::from(sb.inopblog) != inodes_per_block_log {
         return Err(bad(
-            123,
+            place(123),
             format!(
                 "inodes per block has logarithm {}, expected {inodes_per_block_log}",
                 sb.inopblog
@@ -106,7 +130,7 @@ pub(crate) fn read(disk: &dyn BlockRead, warn: &mut dyn FnMut(String)) -> Result
         || ag_blocks.checked_next_power_of_two().map(u32::ilog2) != Some(ag_blocks_log)
     {
         return Err(bad(
-            84,
+            place(84),
             format!("an allocation group has {ag_blocks} blocks with logarithm {ag_blocks_log}"),
         ));
     }
@@ -114,7 +138,7 @@ pub(crate) fn read(disk: &dyn BlockRead, warn: &mut dyn FnMut(String)) -> Result
     let ag_count = sb.agcount.get();
     if ag_count == 0 || blocks.div_ceil(ag_blocks.into()) != u64::from(ag_count) {
         return Err(bad(
-            88,
+            place(88),
             format!("{ag_count} allocation groups of {ag_blocks} blocks do not make {blocks} blocks"),
         ));
     }
@@ -127,18 +151,16 @@ pub(crate) fn read(disk: &dyn BlockRead, warn: &mut dyn FnMut(String)) -> Result
     let dir_log = block_log.saturating_add(sb.dirblklog.into());
     if dir_log > 16 {
         return Err(bad(
-            192,
+            place(192),
             format!("directory blocks have 2^{dir_log} bytes, at most 2^16 are allowed"),
         ));
     }
-    if sb.inprogress != 0 {
+    // mkfs leaves the mark in every copy.
+    if sb.inprogress != 0 && at == 0 {
         warn("mkfs.xfs did not finish on this volume".to_owned());
     }
     if sb.rblocks.get() != 0 {
         warn("the filesystem has a realtime device: files on it are refused".to_owned());
-    }
-    if sb.logstart.get() == 0 {
-        warn("the log lies on another device and was not looked at".to_owned());
     }
     let more = sb.versionnum.get() & version::MOREBITS != 0;
     let features2 = if more { sb.features2.get() } else { 0 };
@@ -177,27 +199,27 @@ pub(crate) fn read(disk: &dyn BlockRead, warn: &mut dyn FnMut(String)) -> Result
     })
     .and_then(|g| {
         if g.versionnum & version::DIRV2 == 0 && !v5 {
-            Err(Error::unsupported("version 1 directories (IRIX) are not read").at(NAME, 100))
+            Err(Error::unsupported("version 1 directories (IRIX) are not read").at(NAME, place(100)))
         } else {
             Ok(g)
         }
     })
 }
 
-fn check_crc(disk: &dyn BlockRead, sector: u64) -> Result<()> {
+fn check_crc(disk: &dyn BlockRead, at: u64, sector: u64) -> Result<()> {
     let mut whole = vec![0; usize::try_from(sector).unwrap_or(512)];
-    disk.read_at(0, &mut whole).map_err(|e| e.at(NAME, 0))?;
+    disk.read_at(at, &mut whole).map_err(|e| e.at(NAME, at))?;
     if crc_agrees(&whole, SUPERBLOCK_CRC) {
         Ok(())
     } else {
         Err(bad(
-            SUPERBLOCK_CRC,
+            at.saturating_add(u64::try_from(SUPERBLOCK_CRC).unwrap_or(0)),
             "the checksum does not agree with the content".to_owned(),
         ))
     }
 }
 
-fn refuse_unknown(sb: &Superblock) -> Result<()> {
+fn refuse_unknown(sb: &Superblock, at: u64) -> Result<()> {
     let unknown = sb.features_incompat.get() & !feature::INCOMPAT_READ;
     if unknown == 0 {
         return Ok(());
@@ -207,7 +229,7 @@ fn refuse_unknown(sb: &Superblock) -> Result<()> {
         Class::Unsupported,
         format!("the filesystem needs features that are not read: {names}"),
     )
-    .at(NAME, 216))
+    .at(NAME, at.saturating_add(216)))
 }
 
 impl Geometry {

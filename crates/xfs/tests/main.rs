@@ -13,4 +13,5 @@
 mod corpus;
 mod damage;
 mod door;
+mod features;
 mod kernel;

@@ -111,7 +111,7 @@ fn opened(disks: Vec<Arc<dyn BlockRead>>, limits: &Limits) -> Result<Btrfs> {
     let dir = shared.volume.sb.head.root_dir_objectid.get();
     let id = subvolume::default(&shared.volume, &shared.roots, dir)?;
     fs.root = shared.top(id)?;
-    let root = fs.inode(fs.root)?;
+    let root = fs.find_inode(fs.root)?;
     if root.kind != FileKind::Dir {
         return Err(Error::corrupt("root inode", root.at, "is not a directory"));
     }
@@ -288,20 +288,23 @@ impl Btrfs {
     }
 
     fn inode(&self, node: Node) -> Result<Arc<Inode>> {
-        let found = self.shared.inodes.get(node.0, || {
+        self.find_inode(node).map_err(|e| e.through("btrfs"))
+    }
+
+    fn find_inode(&self, node: Node) -> Result<Arc<Inode>> {
+        self.shared.inodes.get(node.0, || {
             let (tree, number) = self.shared.table.take_apart(node)?;
             if number == STUB {
                 return self.stub(node, &tree).map(Arc::new);
             }
             inode::read(&self.shared.volume, &tree.root, number).map(Arc::new)
-        });
-        found.map_err(|e| e.through("btrfs"))
+        })
     }
 
     /// The empty directory that Linux shows where a snapshot has no subvolume to show.
     fn stub(&self, node: Node, tree: &Tree) -> Result<Inode> {
         let root = table::node(table::place_of(node), tree.directory)?;
-        let above = self.inode(root)?;
+        let above = self.find_inode(root)?;
         Ok(Inode {
             number: STUB,
             kind: FileKind::Dir,

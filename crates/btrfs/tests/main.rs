@@ -12,7 +12,10 @@
 
 mod corpus;
 mod damage;
+mod door;
+mod hostile;
 mod kernel;
 mod made;
+mod small;
 mod space;
 mod subvolumes;

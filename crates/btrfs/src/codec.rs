@@ -129,7 +129,7 @@ fn lzo(src: &[u8], dst: &mut [u8], sector: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[allow(clippy::arithmetic_side_effects)]
+#[allow(clippy::arithmetic_side_effects, clippy::disallowed_methods)]
 mod tests {
     use super::*;
 
@@ -157,6 +157,60 @@ mod tests {
         decoder.decode(Coding::Lzo, &packed, &mut out, 36).unwrap();
         assert_eq!(&out[..42], [[b'a'; 22].as_slice(), &[b'b'; 20]].concat());
         assert_eq!(out[42..], [0; 8]);
+    }
+
+    /// The compressed extents of the fixture: sectors that begin as a stream of `coding` does.
+    fn streams(coding: Coding) -> Vec<Vec<u8>> {
+        let home =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/volumes/btrfs/sda.zst");
+        let image = h2k_testkit::corpus::unzstd(&std::fs::read(home).unwrap());
+        let begins = |s: &[u8]| match coding {
+            Coding::Zlib => s[0] == 0x78 && (u32::from(s[0]) * 256 + u32::from(s[1])).is_multiple_of(31),
+            Coding::Zstd => s[..4] == [0x28, 0xb5, 0x2f, 0xfd],
+            // Lengths of all and of the first piece; the first bytes of the text are literal.
+            Coding::Lzo => s[2..4] == [0, 0] && s[6..8] == [0, 0] && s[9..].starts_with(b"1 lzo\n2"),
+        };
+        let places = (1 << 20..image.len() - 65536).step_by(4096);
+        let found = places.filter(|at| begins(&image[*at..*at + 64]));
+        found.map(|at| image[at..at + 65536].to_vec()).collect()
+    }
+
+    #[test]
+    fn what_the_kernel_compressed_comes_back() {
+        let decoder = Decoder::default();
+        for (coding, word) in [
+            (Coding::Zlib, "zlib"),
+            (Coding::Lzo, "lzo"),
+            (Coding::Zstd, "zstd"),
+        ] {
+            let text: String = (1..=14_000).map(|n| format!("{n} {word}\n")).collect();
+            let found = streams(coding);
+            assert!(!found.is_empty(), "{coding:?}");
+            // A frame of zstd is decoded whole or not at all.
+            let len = if coding == Coding::Zstd { 131_072 } else { 16384 };
+            let back = found.iter().any(|packed| {
+                let mut out = vec![1; len];
+                decoder.decode(coding, packed, &mut out, 4096).is_ok() && text.as_bytes().starts_with(&out)
+            });
+            assert!(back, "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn damaged_streams_decode_to_something_or_nothing() {
+        let decoder = Decoder::default();
+        let mut rng = h2k_testkit::rng::Rng::new(3);
+        let mut out = vec![0; 131_072];
+        for coding in [Coding::Zlib, Coding::Lzo, Coding::Zstd] {
+            let packed = &streams(coding)[0];
+            let mut refused = 0;
+            for _ in 0..3000 {
+                let mut packed = packed[..20_000].to_vec();
+                h2k_testkit::mutate::damage(&mut rng, &mut packed, 0..2000);
+                refused += u32::from(decoder.decode(coding, &packed, &mut out, 4096).is_err());
+            }
+            assert!(refused > 100, "{coding:?}: {refused}");
+        }
     }
 
     #[test]

@@ -144,6 +144,77 @@ fn a_missing_device_is_named_and_done_without_where_copies_allow() {
 }
 
 #[test]
+fn a_device_that_missed_writes_is_asked_last() {
+    let mut volume = Volume::make(2, "256M", &["-d", "raid1", "-m", "raid1"]);
+    // Without checksums nothing but the order of the copies tells old bytes from new ones.
+    let Some(mounted) = volume.mount("nodatasum") else {
+        return;
+    };
+    bash(
+        "head -c 200000 /dev/zero | tr '\\0' o > file; sync -f .",
+        mounted.path(),
+    );
+    drop(mounted);
+    let old = volume.dir().join("old.img");
+    ok(
+        "cp",
+        &[
+            "--sparse=always",
+            volume.images[0].to_str().unwrap(),
+            old.to_str().unwrap(),
+        ],
+    );
+    let mounted = volume.mount("nodatacow").unwrap();
+    bash(
+        "head -c 200000 /dev/zero | tr '\\0' n | dd of=file conv=notrunc status=none; echo more > more",
+        mounted.path(),
+    );
+    drop(mounted);
+    let fs = h2k_btrfs::open(vec![disk(&old), disk(&volume.images[1])], &Limits::default()).unwrap();
+    assert_eq!(list(&fs).text, list(&volume.open()).text);
+    assert!(fs.lookup(fs.root(), b"more").unwrap().is_some());
+    let warnings = fs.facts().warnings;
+    assert!(
+        warnings[0].contains("device 1 was last written at generation"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_seed_is_read_with_what_was_added_to_it() {
+    let Some((mut volume, _)) = filled(1, &["-d", "single", "-m", "single"], "") else {
+        return;
+    };
+    let seed = volume.images[0].clone();
+    ok("btrfstune", &["-S", "1", seed.to_str().unwrap()]);
+    let added = volume.dir().join("added.img");
+    ok("truncate", &["-s", "256M", added.to_str().unwrap()]);
+    let mounted = volume.mount("ro").unwrap();
+    let device = volume.attach(&added);
+    ok(
+        "btrfs",
+        &[
+            "-q",
+            "device",
+            "add",
+            "-f",
+            &device,
+            mounted.path().to_str().unwrap(),
+        ],
+    );
+    ok("mount", &["-o", "remount,rw", mounted.path().to_str().unwrap()]);
+    bash("echo new > new; echo changed >> inline; rm even", mounted.path());
+    let theirs = listing::of_host(mounted.path(), Options::UNIX);
+    drop(mounted);
+    let fs = h2k_btrfs::open(vec![disk(&seed), disk(&added)], &Limits::default()).unwrap();
+    assert_eq!(listing::differences(&theirs.text, &list(&fs).text), None);
+    assert_eq!(fs.facts().warnings, Vec::<String>::new());
+    // Without the seed only what was written since is there.
+    let e = h2k_btrfs::open(vec![disk(&added)], &Limits::default()).map(|fs| list(&fs));
+    assert!(e.map_or_else(|e| e.class() == Class::NotFound, |l| !l.errors.is_empty()));
+}
+
+#[test]
 fn disks_of_two_filesystems_do_not_mix() {
     let (a, b) = (Volume::make(1, "128M", &[]), Volume::make(1, "128M", &[]));
     let disks = vec![disk(&a.images[0]), disk(&b.images[0])];

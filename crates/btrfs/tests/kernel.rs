@@ -207,3 +207,32 @@ fn a_directory_of_ten_thousand_names_lists_and_finds_each() {
     .unwrap();
     assert_eq!(first, 1);
 }
+
+#[test]
+fn names_that_share_a_hash_are_told_apart() {
+    // The hash is CRC-32C with the seed ~1, not inverted: among 400,000 names some are bound to share one.
+    let mut seen = BTreeMap::new();
+    let names = (0..400_000_u64).map(|n| format!("name-{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let pairs: Vec<(String, String)> = names
+        .filter_map(|name| {
+            let hash = crc32c::crc32c_append(1, name.as_bytes());
+            seen.insert(hash, name.clone()).map(|other| (other, name))
+        })
+        .take(8)
+        .collect();
+    assert!(pairs.len() >= 2);
+    let mut volume = Volume::make(1, "128M", &[]);
+    let Some(mounted) = volume.mount("") else { return };
+    for (a, b) in &pairs {
+        std::fs::write(mounted.path().join(a), a).unwrap();
+        std::fs::write(mounted.path().join(b), b).unwrap();
+    }
+    drop(mounted);
+    let fs = volume.open();
+    for name in pairs.iter().flat_map(|(a, b)| [a, b]) {
+        let node = fs.lookup(fs.root(), name.as_bytes()).unwrap().unwrap();
+        let mut buf = [0; 64];
+        let n = fs.read_at(node, 0, &mut buf).unwrap();
+        assert_eq!(&buf[..n], name.as_bytes());
+    }
+}

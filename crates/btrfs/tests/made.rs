@@ -48,6 +48,13 @@ impl Volume {
         self.dir.path()
     }
 
+    /// A loop device for one more image, gone when the volume is.
+    pub fn attach(&mut self, image: &Path) -> String {
+        let device = loop_device(image).expect("the first image has a loop device");
+        self.loops.push(device.clone());
+        device
+    }
+
     /// Mounts it. `None`, loudly, where the host cannot.
     pub fn mount(&mut self, options: &str) -> Option<Mount> {
         if self.loops.is_empty() {
@@ -89,6 +96,13 @@ impl Volume {
     pub fn open(&self) -> Btrfs {
         h2k_btrfs::open(self.disks(), &Limits::default()).unwrap()
     }
+}
+
+fn loop_device(image: &Path) -> Option<String> {
+    let out = run("losetup", &["-f", "--show", image.to_str().unwrap()]);
+    out.status
+        .success()
+        .then(|| String::from_utf8(out.stdout).unwrap().trim().to_owned())
 }
 
 pub fn disk(image: &Path) -> Arc<dyn BlockRead> {

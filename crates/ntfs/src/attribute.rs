@@ -119,10 +119,7 @@ fn non_resident(rest: &[u8], bytes: &[u8], flags: u16, clusters: u64) -> Result<
     let end = n.highest_vcn.get().wrapping_add(1);
     // No attribute has more clusters than fit into 2^63 bytes.
     if lowest > end || end > i64::MAX.unsigned_abs() / 256 {
-        return Err(format!(
-            "its clusters go from {lowest:#x} to {:#x}",
-            n.highest_vcn
-        ));
+        return Err(format!("has clusters from {lowest:#x} to {:#x}", n.highest_vcn));
     }
     let pairs = bytes
         .get(n.runs_offset.get().into()..)

@@ -90,6 +90,9 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Ntfs> {
                 .to_owned(),
         );
     }
+    if volume.used_mirror() {
+        warnings.push("$LogFile or $Volume is damaged in $MFT; $MFTMirr was used".to_owned());
+    }
     let mut fs = Ntfs {
         volume,
         label: about.label,

@@ -95,7 +95,8 @@ pub(crate) fn parse(mut bytes: Vec<u8>, number: u64, at: u64, clusters: u64) -> 
     };
     fix_up(&mut bytes, *b"FILE").map_err(|what| bad(0, &what))?;
     let (head, _) = RecordHeader::ref_from_prefix(&bytes).map_err(|_| bad(0, "is too short"))?;
-    if head.flags.get() & RECORD_IN_USE == 0 {
+    // $MFT is in use whatever it says of itself: without it there is no volume.
+    if head.flags.get() & RECORD_IN_USE == 0 && number != crate::layout::record::MFT {
         return Err(bad(22, "is not in use"));
     }
     let used = usize::try_from(head.used.get()).unwrap_or(usize::MAX);

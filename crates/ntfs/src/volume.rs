@@ -7,6 +7,7 @@ use crate::names::UpCase;
 use crate::record::{self, File, Raw};
 use crate::stream;
 use h2k_block::{BlockRead, Cache, Error, Limits, Meter, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Memory for files taken apart, counting each as two records.
@@ -15,6 +16,8 @@ const FILES: u64 = 8 << 20;
 const BLOCKS: u64 = 8 << 20;
 /// Bytes of `$MFT` read together: neighbours are wanted together.
 const STRIDE: u64 = 32 << 10;
+/// Records that `$MFTMirr` has for certain: `$MFT`, itself, `$LogFile` and `$Volume`.
+const MIRRORED: u64 = 4;
 /// Memory for decompressed units.
 const UNITS: u64 = 8 << 20;
 
@@ -29,6 +32,8 @@ pub(crate) struct Volume {
     pub(crate) blocks: Cache<[u8]>,
     pub(crate) units: Cache<[u8]>,
     upcase: OnceLock<UpCase>,
+    /// Whether a record came from `$MFTMirr`, other than the first.
+    mirrored: AtomicBool,
 }
 
 impl Volume {
@@ -39,13 +44,13 @@ impl Volume {
         limits: Limits,
         warn: &mut dyn FnMut(String),
     ) -> Result<Self> {
-        let first = match start(&*disk, &geometry, geometry.mft) {
+        let first = match at(&*disk, &geometry, geometry.mft, numbers::MFT) {
             Ok(first) => first,
             Err(e) => {
                 let mirror = if geometry.mirror == 0 {
                     None
                 } else {
-                    start(&*disk, &geometry, geometry.mirror).ok()
+                    at(&*disk, &geometry, geometry.mirror, numbers::MFT).ok()
                 };
                 let Some(mirror) = mirror else { return Err(e) };
                 warn(format!(
@@ -72,6 +77,7 @@ impl Volume {
             blocks: Cache::new(BLOCKS, 4096),
             units: Cache::new(UNITS, unit),
             upcase: OnceLock::new(),
+            mirrored: AtomicBool::new(false),
         };
         volume.rest_of_mft(first)?;
         Ok(volume)
@@ -101,8 +107,27 @@ impl Volume {
         Ok(())
     }
 
-    /// Record `number`, taken apart but not joined.
+    /// Record `number`, taken apart but not joined; from `$MFTMirr` where that has it and `$MFT` does not.
     pub(crate) fn record(&self, number: u64) -> Result<Raw> {
+        let e = match self.own_record(number) {
+            Err(e) if number < MIRRORED && self.geometry.mirror != 0 => e,
+            other => return other,
+        };
+        let skip = number.saturating_mul(self.geometry.record.into());
+        let place = self.geometry.mirror.saturating_add(skip);
+        let Ok(mirror) = at(&*self.disk, &self.geometry, place, number) else {
+            return Err(e);
+        };
+        self.mirrored.fetch_or(number != numbers::MFT, Ordering::Relaxed);
+        Ok(mirror)
+    }
+
+    /// Whether one of `$LogFile`, `$Volume` and the mirror itself had to be taken from the mirror.
+    pub(crate) fn used_mirror(&self) -> bool {
+        self.mirrored.load(Ordering::Relaxed)
+    }
+
+    fn own_record(&self, number: u64) -> Result<Raw> {
         let size = u64::from(self.geometry.record);
         let at = number
             .checked_mul(size)
@@ -176,9 +201,9 @@ impl Volume {
     }
 }
 
-/// Record 0 at byte `at`, where the boot sector says `$MFT` begins.
-fn start(disk: &dyn BlockRead, geometry: &Geometry, at: u64) -> Result<Raw> {
+/// Record `number` at byte `at`: the first one where the boot sector says `$MFT` begins, or one of its mirror.
+fn at(disk: &dyn BlockRead, geometry: &Geometry, at: u64, number: u64) -> Result<Raw> {
     let mut bytes = vec![0; usize::try_from(geometry.record).unwrap_or(0)];
     disk.read_at(at, &mut bytes).map_err(|e| e.at("MFT record", at))?;
-    record::parse(bytes, numbers::MFT, at, geometry.clusters)
+    record::parse(bytes, number, at, geometry.clusters)
 }

@@ -1,9 +1,10 @@
 //! Known answers: the trees that ntfs-3g and The Sleuth Kit recorded.
 
-use h2k_block::{BlockRead, Limits, Window};
-use h2k_fs::FsRead;
+use h2k_block::{BlockRead, Class, Error, Limits, Meter, Window};
+use h2k_fs::{FileKind, FsRead, walk};
 use h2k_testkit::corpus::corpus;
 use h2k_testkit::listing::{self, Options};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 #[test]
@@ -59,4 +60,62 @@ fn same_but_for_links(theirs: &str, ours: &str, path: &str) {
     assert_eq!(mask(theirs), mask(ours), "{path}");
     let target = ours.lines().find(|l| l.contains("\tl\t")).unwrap();
     assert!(target.contains("\t/tmp/"), "{path}: {target}");
+}
+
+/// Errors that damage may end with. Anything else is a fault of ours: a lie that got through to the disk below.
+fn is_honest(e: &Error) -> bool {
+    matches!(e.class(), Class::Corrupt | Class::Unsupported | Class::Limit)
+}
+
+/// Volumes that ntfsprogs-plus' checker is tested with, and what fuzzers found in others' readers.
+#[test]
+fn damaged_volumes_end_in_typed_errors_or_in_a_part_of_the_tree() {
+    let Some(corpus) = corpus() else { return };
+    let (mut opened, mut names) = (0, 0);
+    for case in corpus.below("corrupt/ntfs/") {
+        let dir = tempfile::tempdir().unwrap();
+        let fs = match h2k_ntfs::open(corpus.disk(case, dir.path()), &Limits::default()) {
+            Ok(fs) => fs,
+            Err(e) => {
+                assert!(is_honest(&e), "{}: {e}", case.path);
+                println!("{}: {e}", case.path);
+                continue;
+            }
+        };
+        opened += 1;
+        let mut buf = vec![0; 4096];
+        let mut wrong = Vec::new();
+        let check = |e: Error, wrong: &mut Vec<String>| {
+            assert!(is_honest(&e), "{}: {e} is {:?}", case.path, e.class());
+            wrong.push(e.to_string());
+        };
+        let mut seen = Vec::new();
+        let walked = walk(
+            &fs,
+            fs.root(),
+            &mut Meter::new(Limits::default()),
+            &mut |visit| {
+                match visit.stat {
+                    Ok(stat) => seen.push((visit.node, stat)),
+                    Err(e) => check(e, &mut wrong),
+                }
+                ControlFlow::Continue(())
+            },
+            &mut |_, e| assert!(is_honest(&e), "{}: {e} is {:?}", case.path, e.class()),
+        );
+        walked.unwrap();
+        names += seen.len();
+        for (node, stat) in seen {
+            let asked = match stat.kind {
+                FileKind::File => fs.read_at(node, stat.len / 2, &mut buf).map(drop),
+                FileKind::Link => fs.target(node).map(drop),
+                _ => Ok(()),
+            };
+            if let Err(e) = asked {
+                check(e, &mut wrong);
+            }
+        }
+        println!("{}: {wrong:?} {:?}", case.path, fs.facts().warnings);
+    }
+    assert!(opened >= 15 && names > 300, "{opened} opened, {names} names");
 }

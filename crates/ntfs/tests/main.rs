@@ -14,4 +14,5 @@ mod corpus;
 mod damage;
 mod door;
 mod ntfs3g;
+mod state;
 mod wim;

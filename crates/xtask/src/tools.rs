@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 48] = [
+const TOOLS: [(&str, &str); 50] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -23,6 +23,8 @@ const TOOLS: [(&str, &str); 48] = [
     ("btrfs", "btrfs-progs"),
     ("mkntfs", "ntfs-3g"),
     ("ntfs-3g", "ntfs-3g"),
+    ("ntfs-3g.probe", "ntfs-3g"),
+    ("ntfscp", "ntfs-3g"),
     ("ntfsls", "ntfs-3g"),
     ("wimlib-imagex", "wimtools"),
     ("mkfs.vfat", "dosfstools"),

@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../../crates/hive/tests/door.rs"]
+#[allow(dead_code)]
 mod door;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

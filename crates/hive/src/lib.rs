@@ -11,7 +11,8 @@
 //!
 //! * reading: [`Hive`], [`Key`], [`Value`]; transaction logs are replayed by [`Hive::open`]
 //! * writing: [`Hive::create`], [`Hive::edit`], [`Editor`]
-//! * judging: [`Hive::check`]
+//! * judging: [`Hive::check`], [`Hive::diff`]
+//! * registry text, the `.reg` files of regedit: [`Hive::export`], [`RegFile`]
 //!
 //! Bytes that nobody touches stay as they are: cells this code does not understand survive an edit.
 //!
@@ -20,12 +21,14 @@
 mod bytes;
 mod check;
 mod create;
+mod diff;
 mod edit;
 mod hive;
 mod key;
 mod layout;
 mod log;
 mod name;
+mod reg;
 mod subkeys;
 mod sums;
 mod upcase;
@@ -34,11 +37,13 @@ mod walk;
 
 pub use check::{Checked, Finding, Severity};
 pub use create::Version;
+pub use diff::{Content, Difference, Differs};
 pub use edit::Editor;
 pub use hive::{Facts, Hive};
 pub use key::Key;
 pub use log::State;
 pub use name::Name;
+pub use reg::{Action, Export, Imported, RegFile, Wish};
 pub use subkeys::Subkeys;
 pub use upcase::upcase;
 pub use value::{Kind, Value, Values};

@@ -1,6 +1,6 @@
 //! Damaged hives and logs end in typed errors, soon and in bounded memory.
 
-use crate::door::knock;
+use crate::door::{knock, knock_text};
 use h2k_testkit::corpus::corpus;
 use h2k_testkit::mutate::damage;
 use h2k_testkit::rng::Rng;
@@ -56,5 +56,28 @@ fn a_hundred_thousand_mutations_end_in_answers() {
         }
         let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
         knock(hive, &logs);
+    }
+}
+
+#[test]
+fn damaged_registry_text_is_read_or_refused() {
+    let text = "Windows Registry Editor Version 5.00\r\n\r\n[\\a\\b]\r\n\"n\"=\"text\"\r\n@=dword:00000001\r\n\
+        \"h\"=hex(7):61,00,\\\r\n  00,00,00,00\r\n\"g\"=-\r\n[-\\a\\c]\r\n\"x\"=hex(b):00\r\n";
+    let wide: Vec<u8> = [0xfeff]
+        .into_iter()
+        .chain(text.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let mut rng = Rng::new(0x2e72_6567);
+    for n in 0..30_000 {
+        let mut bytes = if n % 3 == 0 {
+            wide.clone()
+        } else {
+            text.as_bytes().to_vec()
+        };
+        let len = bytes.len();
+        // The first line has to stay readable most of the time, or nothing else is seen.
+        damage(&mut rng, &mut bytes, if n % 16 == 0 { 0..len } else { 76..len });
+        knock_text(&bytes);
     }
 }

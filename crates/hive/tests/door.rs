@@ -1,7 +1,7 @@
 //! The door hostile hives and logs come through: the same function serves the mutation tests and the fuzz target.
 
 use h2k_block::Limits;
-use h2k_hive::{Hive, Kind, Visit};
+use h2k_hive::{Hive, Kind, RegFile, Visit};
 use std::ops::ControlFlow;
 
 /// What hostile input may cost here.
@@ -19,6 +19,12 @@ pub fn knock(bytes: Vec<u8>, logs: &[&[u8]]) {
     let _ = (hive.facts(), hive.check(), hive.control_set());
     let _ = hive.find("some\\key\\that is not there");
     look(&hive);
+    // Text is many times as long as what it says: only of small hives.
+    if hive.bytes().len() <= 12 << 10
+        && let Ok(out) = hive.root().and_then(|root| hive.export(root, "HKLM"))
+    {
+        let _ = RegFile::parse(&out.utf16(), &LIMITS);
+    }
     hive.accept();
     let Ok(mut edit) = hive.edit(1) else { return };
     if let Ok(key) = edit.create("some\\key") {
@@ -63,4 +69,17 @@ fn look(hive: &Hive) {
             ControlFlow::Break(())
         }
     });
+}
+
+/// Reads `bytes` as a `.reg` file, and does what it says to a new hive.
+pub fn knock_text(bytes: &[u8]) {
+    let Ok(file) = RegFile::parse(bytes, &LIMITS) else {
+        return;
+    };
+    let mut hive = Hive::create(h2k_hive::Version::V1_5, 1);
+    if let Ok(mut edit) = hive.edit(2) {
+        let _ = file.apply(&mut edit, "");
+        edit.finish();
+    }
+    assert!(hive.check().is_ok_and(|checked| checked.clean()));
 }

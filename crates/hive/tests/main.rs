@@ -18,3 +18,4 @@ mod edit;
 mod model;
 mod names;
 mod oracle;
+mod text;

@@ -1,7 +1,7 @@
 //! What a change has to pass.
 
 use crate::run::{Done, cargo, have, quietly, root, show, watch};
-use crate::{fuzz, tools};
+use crate::{bench, fuzz, tools};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -76,6 +76,8 @@ pub fn test() -> Done {
             results,
         )
     });
+    // Untimed and next to no data: the harness must not rot between full runs.
+    account.step("benchmark, tiny", |_| verdict(bench::bench(&["--tiny"])));
     account.step("lints, without C", |_| {
         clippy(&["--workspace", "--exclude", "xtask", "--no-default-features"])
     });

@@ -16,9 +16,10 @@ usage: cargo xtask COMMAND
   setup            install the independent tools the tests compare against (Debian packages)
   test             everything a change has to pass: setup, style, lints, tests, the build without C, docs, fuzz targets
   ready            the quick check before a commit: style, lints, tests, docs
-  bench [--quick] [--pairs N] [--row NAME] [--ours-only]
-                   measure conversions against qemu-img and write docs/performance.md (needs 8 GiB of memory;
-                   --quick: little data, one pair, the table only)
+  bench [--quick | --tiny] [--pairs N] [--row NAME] [--ours-only]
+                   measure conversions against qemu-img, and reading files against the kernel's mounts (as root),
+                   and write docs/performance.md (needs 8 GiB of memory; --quick: little data, one pair, the
+                   tables only; --tiny: next to no data and no optimisation, to see that all of it works)
   fixtures         make the images missing below fixtures/, with other programs (see their .toml files)
   deny             licences, bans, duplicates and advisories of every dependency (installs cargo-deny)
   fuzz check       do the fuzz targets compile?
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         ["ready"] => check::ready(),
         ["bench", flags @ ..] => bench::bench(flags),
         ["bench-child", words @ ..] => bench::shim(words),
+        ["bench-mounted", words @ ..] => bench::mounted(words),
         ["fixtures"] => fixtures::make(),
         ["deny"] => check::deny(),
         ["fuzz", "check"] => fuzz::check(),

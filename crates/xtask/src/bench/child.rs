@@ -69,6 +69,8 @@ pub(crate) fn shim(words: &[&str]) -> Done {
     let status = Command::new(program)
         .args(args)
         .env("LC_ALL", "C")
+        // What it says was looked at before; a terminal would be slower than the work.
+        .stdout(Stdio::null())
         .status()
         .map_err(|e| format!("{program}: {e}"))?;
     let wall = begun.elapsed();

@@ -15,6 +15,17 @@ const LARGEST: u64 = 32 << 20;
 /// Where the files come from: programs, libraries, documentation, whatever a system has.
 const FROM: [&str; 5] = ["/usr/lib", "/usr/bin", "/usr/share", "/usr/libexec", "/usr/local"];
 
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// Next to nothing: does all of this still work?
+    Tiny,
+    /// Little: a rough figure.
+    Quick,
+    /// What counts.
+    Full,
+}
+
 /// How much is wanted.
 pub(super) struct Plan {
     /// Bytes of file data.
@@ -32,9 +43,13 @@ pub(super) struct Facts {
 }
 
 impl Plan {
-    pub(super) fn new(quick: bool) -> Self {
+    pub(super) fn new(size: Size) -> Self {
         Self {
-            data: if quick { 96 << 20 } else { 2176 << 20 },
+            data: match size {
+                Size::Tiny => 4 << 20,
+                Size::Quick => 96 << 20,
+                Size::Full => 2176 << 20,
+            },
         }
     }
 
@@ -67,11 +82,7 @@ pub(super) fn make(scratch: &Scratch, plan: &Plan) -> Result<(PathBuf, Facts), S
         }
         Ok(facts.data < plan.data)
     };
-    for from in FROM {
-        if !walk(Path::new(from), &mut visit)? {
-            break;
-        }
-    }
+    self::visit(&mut visit)?;
     if facts.data < plan.data {
         return Err(format!(
             "{} MiB of files are needed below {}, there are {}",
@@ -86,7 +97,18 @@ pub(super) fn make(scratch: &Scratch, plan: &Plan) -> Result<(PathBuf, Facts), S
     Ok((path, facts))
 }
 
-fn slurp(path: &Path) -> std::io::Result<Vec<u8>> {
+/// Shows the machine's files until `visit` has enough.
+pub(super) fn visit(visit: &mut dyn FnMut(&Path) -> Result<bool, String>) -> Result<(), String> {
+    for from in FROM {
+        if !walk(Path::new(from), visit)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A file, or its first part where it is very large.
+pub(super) fn slurp(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(bytes)

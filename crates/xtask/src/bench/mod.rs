@@ -1,28 +1,36 @@
-//! `cargo xtask bench`: this program against qemu-img, and both against what the machine can do.
+//! `cargo xtask bench`: this program against qemu-img and the kernel, and all of them against what the machine can do.
 //!
 //! Everything lies on a tmpfs, so that no disk is measured. Each row is run in alternating pairs, ours and
 //! theirs; the median of the pairs' quotients counts. Every kind of output is compared with its source once.
 
 mod child;
+mod guest;
 mod input;
 mod limit;
 mod machine;
 mod page;
+mod pairs;
 mod row;
 mod scratch;
+mod tree;
 
 use crate::run::{Done, cargo, root, show};
-use child::Cost;
+use input::Size;
+use pairs::{Pairs, Side};
 use row::Row;
 use scratch::Scratch;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(crate) use child::shim;
+pub(crate) use tree::mounted;
+
+/// Pairs of rows that take a minute each.
+const SLOW_PAIRS: usize = 3;
 
 /// The flags of `cargo xtask bench`.
 #[derive(Debug)]
 struct Asked {
-    quick: bool,
+    size: Size,
     pairs: usize,
     /// Only rows whose name contains one of these.
     rows: Vec<String>,
@@ -33,8 +41,7 @@ struct Asked {
 /// One row, measured.
 struct Measured {
     row: &'static Row,
-    ours: Vec<Cost>,
-    theirs: Vec<Cost>,
+    pairs: Pairs,
     our_size: u64,
     their_size: u64,
     limit: Option<limit::Limit>,
@@ -47,48 +54,77 @@ struct Account {
     pairs: usize,
     rows: Vec<Measured>,
     codecs: Vec<limit::Codec>,
+    readings: Vec<guest::Reading>,
+    /// What this machine did not let us measure, and why.
+    skipped: Vec<String>,
 }
 
 /// Runs the benchmark. `words` are the words after `bench`.
 pub(crate) fn bench(words: &[&str]) -> Done {
     let asked = parse(words)?;
-    show(cargo().args(["build", "--release", "--bin", "hyper2kvm"]))?;
-    let ours = root().join("target/release/hyper2kvm");
-    let plan = input::Plan::new(asked.quick);
+    let ours = if asked.size == Size::Tiny {
+        // What the tests built: nothing is compiled again.
+        show(cargo().args(["build", "--workspace", "--all-features", "--bin", "hyper2kvm"]))?;
+        root().join("target/debug/hyper2kvm")
+    } else {
+        show(cargo().args(["build", "--release", "--bin", "hyper2kvm"]))?;
+        root().join("target/release/hyper2kvm")
+    };
+    let plan = input::Plan::new(asked.size);
     let scratch = Scratch::new(plan.room())?;
+    if asked.size == Size::Full {
+        println!("touching {} MiB of memory…", plan.room() >> 20);
+        scratch.warm(plan.room())?;
+    }
     println!("making {} MiB of real file data…", plan.data >> 20);
     let (base, facts) = input::make(&scratch, &plan)?;
-    let machine = machine::look(&ours)?;
+    let conversions: Vec<_> = row::ROWS.iter().filter(|row| asked.wants(row.name)).collect();
+    let with_limits = !asked.ours_only && asked.size != Size::Tiny;
     let mut account = Account {
-        machine,
+        machine: machine::look(&ours)?,
         input: facts,
         pairs: asked.pairs,
         rows: Vec::new(),
-        codecs: if asked.ours_only {
-            Vec::new()
-        } else {
+        codecs: if with_limits && !conversions.is_empty() {
             limit::codecs(&base)?
+        } else {
+            Vec::new()
         },
+        readings: Vec::new(),
+        skipped: Vec::new(),
     };
-    for row in row::ROWS.iter().filter(|row| asked.wants(row)) {
-        account
-            .rows
-            .push(measure(row, &asked, &ours, &base, &scratch, &account.codecs)?);
+    for row in conversions {
+        let mut measured = measure(row, &asked, &ours, &base, &scratch)?;
+        if with_limits {
+            let runs = asked.pairs_of(row);
+            measured.limit = Some(limit::of(row, &base, &scratch, runs, &account.codecs)?);
+        }
+        account.rows.push(measured);
     }
+    scratch::remove(&base);
+    (account.readings, account.skipped) = guest::measure(&guest::Setting {
+        ours: &ours,
+        scratch: &scratch,
+        data: plan.data,
+        pairs: asked.pairs,
+        sides: asked.sides(),
+        wants: &|name| asked.wants(name),
+    })?;
     page::print(&account);
-    if asked.quick || asked.ours_only || !asked.rows.is_empty() {
+    let text = page::document(&account);
+    if asked.size != Size::Full || asked.ours_only || !asked.rows.is_empty() {
         println!("docs/performance.md is written by a whole run only");
         return Ok(());
     }
     let path = root().join("docs/performance.md");
-    std::fs::write(&path, page::document(&account)).map_err(|e| format!("{}: {e}", path.display()))?;
+    std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
     println!("wrote {}", path.display());
     Ok(())
 }
 
 fn parse(words: &[&str]) -> Result<Asked, String> {
     let mut asked = Asked {
-        quick: false,
+        size: Size::Full,
         pairs: 5,
         rows: Vec::new(),
         ours_only: false,
@@ -97,7 +133,8 @@ fn parse(words: &[&str]) -> Result<Asked, String> {
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match *word {
-            "--quick" => (asked.quick, asked.pairs) = (true, 1),
+            "--quick" => (asked.size, asked.pairs) = (Size::Quick, 1),
+            "--tiny" => (asked.size, asked.pairs) = (Size::Tiny, 1),
             "--ours-only" => asked.ours_only = true,
             "--pairs" => {
                 asked.pairs = value()?
@@ -115,8 +152,24 @@ fn parse(words: &[&str]) -> Result<Asked, String> {
 }
 
 impl Asked {
-    fn wants(&self, row: &Row) -> bool {
-        self.rows.is_empty() || self.rows.iter().any(|name| row.name.contains(name.as_str()))
+    fn wants(&self, name: &str) -> bool {
+        self.rows.is_empty() || self.rows.iter().any(|part| name.contains(part.as_str()))
+    }
+
+    fn sides(&self) -> &'static [Side] {
+        if self.ours_only {
+            &[Side::Ours]
+        } else {
+            &[Side::Ours, Side::Theirs]
+        }
+    }
+
+    fn pairs_of(&self, row: &Row) -> usize {
+        if row.slow {
+            self.pairs.min(SLOW_PAIRS)
+        } else {
+            self.pairs
+        }
     }
 }
 
@@ -127,58 +180,38 @@ fn measure(
     ours: &Path,
     base: &Path,
     scratch: &Scratch,
-    codecs: &[limit::Codec],
 ) -> Result<Measured, String> {
     println!("\n--- {}", row.name);
     let source = row.make_source(base, scratch)?;
-    let (our_out, their_out) = (scratch.path("ours"), scratch.path("theirs"));
-    let mut measured = Measured {
-        row,
-        ours: Vec::new(),
-        theirs: Vec::new(),
-        our_size: 0,
-        their_size: 0,
-        limit: None,
-    };
-    for pair in 0..asked.pairs {
-        let mut sides: Vec<(bool, PathBuf)> = vec![(true, our_out.clone()), (false, their_out.clone())];
-        // Whoever goes first finds other caches: they take turns.
-        if pair % 2 == 1 {
-            sides.reverse();
+    let out = scratch.path("out");
+    let (mut our_size, mut their_size) = (0, 0);
+    let pairs = Pairs::run(asked.pairs_of(row), asked.sides(), &mut |side, first| {
+        let command = match side {
+            Side::Ours => row.our_command(ours, &source, &out),
+            Side::Theirs => row.their_command(&source, &out),
+        };
+        let cost = child::run(&command, scratch)?;
+        let size = scratch::allocated(&out)?;
+        match side {
+            Side::Ours => our_size = size,
+            Side::Theirs => their_size = size,
         }
-        for (is_ours, out) in sides {
-            if !is_ours && asked.ours_only {
-                continue;
-            }
-            let command = if is_ours {
-                row.our_command(ours, &source, &out)
-            } else {
-                row.their_command(&source, &out)
-            };
-            let cost = child::run(&command, scratch)?;
-            println!("{:>8}  {cost}", if is_ours { "ours" } else { "qemu-img" });
-            let size = scratch::allocated(&out)?;
-            if is_ours {
-                measured.ours.push(cost);
-                measured.our_size = size;
-                if pair == 0 {
-                    row.check(base, &out)?;
-                }
-            } else {
-                measured.theirs.push(cost);
-                measured.their_size = size;
-                if pair == 0 {
-                    row.same(base, &out)?;
-                }
-            }
-            scratch::remove(&out);
+        match side {
+            Side::Ours if first => row.check(base, &out)?,
+            Side::Theirs if first => row.same(base, &out)?,
+            _ => {}
         }
-    }
-    if !asked.ours_only {
-        measured.limit = Some(limit::of(row, base, scratch, asked.pairs, codecs)?);
-    }
+        scratch::remove(&out);
+        Ok(cost)
+    })?;
     if source != base {
         scratch::remove(&source);
     }
-    Ok(measured)
+    Ok(Measured {
+        row,
+        pairs,
+        our_size,
+        their_size,
+        limit: None,
+    })
 }

@@ -28,6 +28,19 @@ impl Scratch {
         Ok(Self(path))
     }
 
+    /// Fills `bytes` of memory and frees them. A virtual machine gets its memory from its host when it is first
+    /// touched, which takes longer than the copies that are measured here.
+    pub(super) fn warm(&self, bytes: u64) -> Result<(), String> {
+        let path = self.path("warm");
+        let zeros = vec![0; 1 << 20];
+        let mut file = std::fs::File::create_new(&path).map_err(|e| e.to_string())?;
+        for _ in 0..bytes >> 20 {
+            std::io::Write::write_all(&mut file, &zeros).map_err(|e| e.to_string())?;
+        }
+        remove(&path);
+        Ok(())
+    }
+
     /// A path in it.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 50] = [
+const TOOLS: [(&str, &str); 53] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -44,6 +44,9 @@ const TOOLS: [(&str, &str); 50] = [
     ("lvm", "lvm2"),
     ("mdadm", "mdadm"),
     ("xorriso", "xorriso"),
+    ("journalctl", "systemd"),
+    ("/lib/systemd/systemd-journal-remote", "systemd-journal-remote"),
+    ("xz", "xz-utils"),
     ("rpm", "rpm"),
     ("rpmbuild", "rpm"),
     ("sqlite3", "sqlite3"),

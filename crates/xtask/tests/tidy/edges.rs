@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Room, level, and the rooms it may see. A new edge is a conversation, and a line here.
-const ROOMS: [(&str, u8, &[&str]); 18] = [
+const ROOMS: [(&str, u8, &[&str]); 19] = [
     ("h2k-block", 0, &[]),
     ("h2k-fs", 1, &["h2k-block"]),
     ("h2k-image", 1, &["h2k-block"]),
@@ -16,6 +16,7 @@ const ROOMS: [(&str, u8, &[&str]); 18] = [
     ("h2k-erofs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-fat", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-iso", 2, &["h2k-block", "h2k-fs"]),
+    ("h2k-journal", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-ntfs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-squashfs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-packages", 2, &["h2k-block", "h2k-fs"]),
@@ -33,6 +34,7 @@ const ROOMS: [(&str, u8, &[&str]); 18] = [
             "h2k-ext4",
             "h2k-fat",
             "h2k-iso",
+            "h2k-journal",
             "h2k-ntfs",
             "h2k-squashfs",
             "h2k-packages",
@@ -55,6 +57,7 @@ const EVERY_ROOM: &[&str] = &[
     "h2k-ext4",
     "h2k-fat",
     "h2k-iso",
+    "h2k-journal",
     "h2k-ntfs",
     "h2k-squashfs",
     "h2k-packages",

@@ -1,0 +1,42 @@
+//! systemd's journal: what a guest logged, read from its journal files.
+//!
+//! ```text
+//! file     header | object | object | …                      objects are appended, then linked
+//! DATA     one FIELD=value, compressed or not; in a hash table; knows the entries it occurs in
+//! FIELD    one field name; in a hash table; knows the values it occurs with
+//! ENTRY    one message: times, boot, and the DATA it is made of
+//! arrays   chains of offsets: all entries of a file, the entries of one DATA
+//! ```
+//!
+//! * [`File`] is one journal file, opened from its bytes.
+//! * [`Journal`] is several of them, read as one stream: [`Journal::entries`] with a [`Query`].
+//! * [`Journal::boots`], [`Journal::errors`], [`Journal::failures`], [`Journal::startup`] answer what an engineer asks
+//!   of a machine that is switched off.
+//! * [`File::verify`] checks every object, hash and link.
+//!
+//! A file that was being written when the machine stopped is read as far as it is whole; what is odd is a warning.
+//!
+//! Source: "Journal File Format" (systemd.io/JOURNAL_FILE_FORMAT); numbers of messages: systemd's message catalog.
+//!
+//! Non-goals: writing, the seals of forward secure sealing (their tags are stepped over), catalogs' texts.
+
+mod codec;
+mod entry;
+mod facts;
+mod file;
+mod find;
+mod hash;
+mod layout;
+mod links;
+mod merge;
+mod query;
+mod verify;
+
+pub use entry::{Entry, EntryHead, Id};
+pub use facts::{Boot, Failure, Startup};
+pub use file::File;
+pub use find::{Found, find, is_journal_name};
+pub use layout::{Header, Status};
+pub use merge::{Entries, Journal};
+pub use query::Query;
+pub use verify::Report;

@@ -1,0 +1,161 @@
+//! Several files as one stream.
+
+use crate::entry::{Entry, EntryHead};
+use crate::file::File;
+use crate::query::Query;
+use std::cmp::Ordering;
+
+/// How many warnings one stream keeps.
+const WARNINGS: usize = 100;
+
+/// The journal files of a machine, read as one.
+#[derive(Default)]
+pub struct Journal {
+    files: Vec<File>,
+}
+
+impl Journal {
+    /// The files together, in any order.
+    #[must_use]
+    pub fn new(files: Vec<File>) -> Self {
+        Self { files }
+    }
+
+    /// The files; [`Entry::file`] counts in here.
+    #[must_use]
+    pub fn files(&self) -> &[File] {
+        &self.files
+    }
+
+    /// The entries that `query` chooses, oldest first, as `journalctl` orders them: by sequence number where files
+    /// count together, else by the time since boot within one boot, else by the clock. What two files both have is
+    /// shown once.
+    #[must_use]
+    pub fn entries<'a>(&'a self, query: &Query) -> Entries<'a> {
+        let mut warnings = Vec::new();
+        let heads = self.files.iter().enumerate().map(|(number, file)| {
+            let selected = file.select(query);
+            if let Some(e) = selected.trouble {
+                warnings.push(format!("{}: {e}", file.name()));
+            }
+            Stream {
+                number,
+                file,
+                offsets: selected.list.into_iter(),
+                look: selected.look,
+                next: None,
+            }
+        });
+        let streams = heads.collect();
+        let mut entries = Entries {
+            streams,
+            query: query.clone(),
+            warnings,
+        };
+        for i in 0..entries.streams.len() {
+            entries.advance(i);
+        }
+        entries
+    }
+}
+
+struct Stream<'a> {
+    number: usize,
+    file: &'a File,
+    offsets: std::vec::IntoIter<u64>,
+    look: bool,
+    next: Option<(u64, EntryHead)>,
+}
+
+/// Entries in order. What cannot be read is left out and told in [`warnings`](Self::warnings).
+pub struct Entries<'a> {
+    streams: Vec<Stream<'a>>,
+    query: Query,
+    warnings: Vec<String>,
+}
+
+impl Entries<'_> {
+    /// What was odd so far; after the first hundred no more are kept.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Steps one stream to its next readable entry.
+    fn advance(&mut self, i: usize) {
+        let Some(stream) = self.streams.get_mut(i) else {
+            return;
+        };
+        stream.next = None;
+        for offset in stream.offsets.by_ref() {
+            match stream.file.head(offset) {
+                Ok(head) if self.query.in_time(&head) => {
+                    stream.next = Some((offset, head));
+                    return;
+                }
+                Ok(_) => {}
+                Err(e) if self.warnings.len() < WARNINGS => {
+                    self.warnings.push(format!("{}: {e}", stream.file.name()));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        loop {
+            let waiting = self.streams.iter().enumerate();
+            let heads = waiting.filter_map(|(i, stream)| stream.next.map(|(at, head)| (i, at, head)));
+            let first = heads.reduce(|a, b| if order(&b.2, &a.2).is_lt() { b } else { a });
+            let (i, offset, head) = first?;
+            // What other files have too.
+            for other in 0..self.streams.len() {
+                let same = self
+                    .streams
+                    .get(other)
+                    .and_then(|stream| stream.next)
+                    .is_some_and(|(_, theirs)| other != i && order(&theirs, &head).is_eq());
+                if same {
+                    self.advance(other);
+                }
+            }
+            let stream = self.streams.get(i)?;
+            let (file, number, look) = (stream.file, stream.number, stream.look);
+            self.advance(i);
+            let warnings = &mut self.warnings;
+            let mut warn = |what: String| {
+                if warnings.len() < WARNINGS {
+                    warnings.push(format!("{}: {what}", file.name()));
+                }
+            };
+            match file.entry(offset, &mut warn) {
+                Ok(entry) if look && !self.query.chooses(&entry) => {}
+                Ok(entry) => {
+                    return Some(Entry {
+                        file: number,
+                        ..entry
+                    });
+                }
+                Err(e) => warn(e.to_string()),
+            }
+        }
+    }
+}
+
+/// Which of two entries of different files comes first.
+fn order(a: &EntryHead, b: &EntryHead) -> Ordering {
+    let mut order = Ordering::Equal;
+    if a.seqnum_id == b.seqnum_id {
+        order = a.seqnum.cmp(&b.seqnum);
+    }
+    if order.is_eq() && a.boot == b.boot {
+        order = a.monotonic.cmp(&b.monotonic);
+    }
+    order
+        .then_with(|| a.realtime.cmp(&b.realtime))
+        .then_with(|| a.xor_hash.cmp(&b.xor_hash))
+}

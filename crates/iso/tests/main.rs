@@ -1,0 +1,16 @@
+//! Discs against the corpus, against the tools that make them, and against damage.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unreachable_pub
+)]
+
+mod corpus;
+mod damage;
+mod door;
+mod makers;

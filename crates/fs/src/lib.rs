@@ -1,4 +1,4 @@
-//! Files, directories, names and paths inside a guest, and the trait every filesystem implements.
+//! Files, directories, names and paths inside a guest, and the traits filesystems implement.
 //!
 //! `ext4`, `xfs` and `ntfs` implement [`FsRead`]; nobody above needs to know which one it is. Paths are resolved
 //! here, by node and inside the guest only: there is no outside a link could lead to.
@@ -9,6 +9,7 @@ mod acl;
 mod mem;
 mod path;
 mod walk;
+mod write;
 pub mod wtf8;
 
 use h2k_block::{Extent, Result};
@@ -18,6 +19,7 @@ pub use acl::linux_acl;
 pub use mem::MemFs;
 pub use path::{lookup_path, parts, read_file, resolve};
 pub use walk::{Visit, walk};
+pub use write::{Attributes, FsWrite, NAME_MAX, check_name};
 
 /// A name inside a guest: bytes, without `/`. Filesystems that store UTF-16 hand out WTF-8.
 pub type Name = [u8];

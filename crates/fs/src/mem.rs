@@ -1,5 +1,7 @@
 //! A filesystem made of maps: code above [`FsRead`] is tested on it without any image.
 
+mod write;
+
 use crate::{
     EachEntry, EachXattr, Entry, Facts, FileExtent, FileKind, FsRead, Name, Node, Stat, Time, Usage,
 };
@@ -27,6 +29,8 @@ struct Item {
     gid: u32,
     links: u32,
     modified: Time,
+    changed: Time,
+    accessed: Time,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     streams: BTreeMap<Vec<u8>, Node>,
     broken: Option<&'static str>,
@@ -41,6 +45,8 @@ impl Item {
             gid: 0,
             links: 1,
             modified: Time::default(),
+            changed: Time::default(),
+            accessed: Time::default(),
             xattrs: BTreeMap::new(),
             streams: BTreeMap::new(),
             broken: None,
@@ -54,6 +60,7 @@ pub struct MemFs {
     items: BTreeMap<Node, Item>,
     next: u64,
     facts: Facts,
+    now: Time,
 }
 
 impl Default for MemFs {
@@ -66,6 +73,7 @@ impl Default for MemFs {
                 kind: "memory",
                 ..Facts::default()
             },
+            now: Time::default(),
         }
     }
 }
@@ -164,7 +172,10 @@ impl MemFs {
     /// # Errors
     /// As [`set_mode`](Self::set_mode).
     pub fn set_time(&mut self, node: Node, time: Time) -> Result<()> {
-        self.item_mut(node)?.modified = time;
+        let item = self.item_mut(node)?;
+        item.modified = time;
+        item.changed = time;
+        item.accessed = time;
         Ok(())
     }
 
@@ -325,12 +336,19 @@ impl FsRead for MemFs {
             mode: Some(item.mode),
             uid: Some(item.uid),
             gid: Some(item.gid),
-            links: item.links,
+            links: match &item.body {
+                // Its own two names, and `..` of every directory in it.
+                Body::Dir(names) => names.values().fold(2, |sum: u32, node| {
+                    let dir = self.items.get(node).is_some_and(|i| matches!(i.body, Body::Dir(_)));
+                    sum.saturating_add(u32::from(dir))
+                }),
+                _ => item.links,
+            },
             device,
             inode: node.0,
             modified: item.modified,
-            changed: item.modified,
-            accessed: item.modified,
+            changed: item.changed,
+            accessed: item.accessed,
             created: None,
         })
     }

@@ -33,6 +33,16 @@ impl Shard {
         Some(slot.block.clone())
     }
 
+    /// The slot stays, under a number that no filesystem has.
+    fn forget(&mut self, number: u64) {
+        if let Some(slot) = self.index.remove(&number)
+            && let Some(slot) = self.slots.get_mut(slot)
+        {
+            slot.number = u64::MAX;
+            slot.used = false;
+        }
+    }
+
     fn put(&mut self, number: u64, block: Block, room: usize) {
         if self.index.contains_key(&number) {
             return;
@@ -88,6 +98,23 @@ impl Blocks {
                 .max(1),
             bits,
             count,
+        }
+    }
+
+    /// Forgets what the cache holds of block `number`: it was written.
+    pub(crate) fn forget(&self, number: u64) {
+        if let Ok(shard) = self.shard(number) {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.forget(number);
+        }
+    }
+
+    /// Keeps `block` as the new content of block `number`, which was written.
+    pub(crate) fn renew(&self, number: u64, block: Block) {
+        if let Ok(shard) = self.shard(number) {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.forget(number);
+            shard.put(number, block, self.room);
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Raw<'a> {
 /// How the entries of one directory are to be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Form {
-    filetype: bool,
+    pub(crate) filetype: bool,
     stored_hash: bool,
     encrypted: bool,
     block_size: u64,
@@ -57,7 +57,7 @@ fn kind(code: u8) -> Option<FileKind> {
 
 impl Form {
     /// `rec_len`: the two low bits extend it, as all others are needed with blocks of 64 KiB.
-    fn rec_len(&self, stored: u16) -> usize {
+    pub(crate) fn rec_len(&self, stored: u16) -> usize {
         let len = u64::from(stored);
         let len = if self.block_size < 65536 {
             len
@@ -206,7 +206,7 @@ impl Ext4 {
     }
 
     /// The two parts of inline data that hold entries, with their places (inlinedata.rst, "Inline Directories").
-    fn inline_areas<'a>(&self, dir: &'a Inode) -> Result<[(&'a [u8], u64); 2]> {
+    pub(crate) fn inline_areas<'a>(&self, dir: &'a Inode) -> Result<[(&'a [u8], u64); 2]> {
         // The first word is the parent's number, in place of `..`.
         let head = dir.block.get(4..).unwrap_or_default();
         let rest = self.inline_rest(dir)?;
@@ -220,7 +220,7 @@ impl Ext4 {
 
     /// Shows the stored entries of `dir`. Damaged blocks are left out; the first such error is answered when all
     /// others have been shown.
-    fn each_stored(
+    pub(crate) fn each_stored(
         &self,
         dir: &Inode,
         meter: &mut Meter,

@@ -12,18 +12,18 @@ use h2k_block::{Error, Result};
 const LOGICAL_END: u64 = 1 << 32;
 
 /// One node, checked: entries ascend and do not overlap, extents lie on the volume.
-struct Node<'a> {
+pub(crate) struct Node<'a> {
     entries: &'a [u8],
-    depth: u16,
+    pub(crate) depth: u16,
 }
 
 /// A leaf entry with its halves put together.
-#[derive(Clone, Copy)]
-struct Piece {
-    start: u64,
-    len: u64,
-    at: u64,
-    unwritten: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+    pub(crate) at: u64,
+    pub(crate) unwritten: bool,
 }
 
 fn piece(leaf: &ExtentLeaf) -> Piece {
@@ -43,7 +43,7 @@ fn piece(leaf: &ExtentLeaf) -> Piece {
 
 impl<'a> Node<'a> {
     /// Checks a node. `depth` is what its parent promises, `None` for the root.
-    fn new(blocks: &Blocks, bytes: &'a [u8], place: u64, depth: Option<u16>) -> Result<Self> {
+    pub(crate) fn new(blocks: &Blocks, bytes: &'a [u8], place: u64, depth: Option<u16>) -> Result<Self> {
         let bad = |what: String| Err(Error::corrupt("extent node", place, what));
         let Some(header) = at::<ExtentHeader>(bytes, 0) else {
             return bad("is cut off".to_owned());
@@ -118,22 +118,22 @@ impl<'a> Node<'a> {
     }
 
     /// Where the entry at `n` begins.
-    fn start_of(&self, n: usize) -> Option<u64> {
+    pub(crate) fn start_of(&self, n: usize) -> Option<u64> {
         le32(self.entries.as_chunks::<12>().0.get(n)?, 0).map(u64::from)
     }
 
-    fn leaf(&self, n: usize) -> Option<Piece> {
+    pub(crate) fn leaf(&self, n: usize) -> Option<Piece> {
         at::<ExtentLeaf>(self.entries.as_chunks::<12>().0.get(n)?, 0).map(piece)
     }
 
-    fn child(&self, n: usize) -> Option<u64> {
+    pub(crate) fn child(&self, n: usize) -> Option<u64> {
         let index: &ExtentIndex = at(self.entries.as_chunks::<12>().0.get(n)?, 0)?;
         Some(wide(index.leaf_lo.get(), u32::from(index.leaf_hi.get())))
     }
 }
 
 /// A node's block with its checksum verified.
-fn load(geo: &Geometry, blocks: &Blocks, inode: &Inode, number: u64) -> Result<Block> {
+pub(crate) fn load(geo: &Geometry, blocks: &Blocks, inode: &Inode, number: u64) -> Result<Block> {
     let place = blocks.offset(number);
     let block = blocks.get(number, "extent node")?;
     let Some(seed) = geo.seed else {

@@ -133,6 +133,15 @@ pub(crate) fn list(sb: &SuperBlock) -> Vec<String> {
     out
 }
 
+/// The names of some bits of the three words.
+pub(crate) fn names_of(compat: u32, incompat: u32, ro_compat: u32) -> Vec<String> {
+    let mut out = Vec::new();
+    names(compat, COMPAT, 'C', &mut out);
+    names(incompat, INCOMPAT, 'I', &mut out);
+    names(ro_compat, RO_COMPAT, 'R', &mut out);
+    out
+}
+
 /// Refuses, by name, what would make reading wrong.
 pub(crate) fn readable(sb: &SuperBlock) -> Result<()> {
     let incompat = sb.feature_incompat.get();

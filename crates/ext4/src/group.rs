@@ -110,6 +110,17 @@ impl Groups {
         found
     }
 
+    /// Where the primary copy of descriptor block `nr` lies.
+    pub(crate) fn primary(&self, geo: &Geometry, nr: u64) -> u64 {
+        let per = geo.descs_per_block();
+        let group = if self.is_meta(geo, nr) {
+            nr.saturating_mul(per)
+        } else {
+            0
+        };
+        self.copy_in(geo, nr, u32::try_from(group).unwrap_or(u32::MAX))
+    }
+
     /// The descriptor of `group`: the first copy that is sound. A copy whose checksum is wrong but whose numbers are
     /// possible is believed when there is no better one, with a warning: the kernel reads such filesystems, too.
     pub(crate) fn get(

@@ -15,17 +15,17 @@ use std::ops::ControlFlow;
 const LEAF_STEPS: u64 = 64;
 
 /// Where `dx_root.info` begins: behind the entries for `.` and `..`.
-const ROOT_INFO: usize = 24;
+pub(crate) const ROOT_INFO: usize = 24;
 
 /// The place of the index inside a block that carries one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Index {
     /// Where the `dx_entry` array begins.
-    start: usize,
+    pub(crate) start: usize,
     /// Entries in use, the first one with its limit and count included.
-    count: usize,
+    pub(crate) count: usize,
     /// Entries there is room for.
-    limit: usize,
+    pub(crate) limit: usize,
 }
 
 /// The index in directory block `number`, if it carries one: the first block does, and blocks that look like one
@@ -58,7 +58,7 @@ pub(crate) fn index_of(number: u64, block: &[u8]) -> Option<Index> {
 
 impl Index {
     /// Checks the counts against the block.
-    fn check(&self, block: &[u8], place: u64) -> Result<()> {
+    pub(crate) fn check(&self, block: &[u8], place: u64) -> Result<()> {
         let room = block.len().saturating_sub(self.start) / 8;
         if self.count == 0 || self.count > self.limit || self.limit > room {
             return Err(Error::corrupt(
@@ -108,7 +108,7 @@ impl Index {
         self.entry(block, n).map_or(0, |e| e.hash.get())
     }
 
-    fn child(&self, block: &[u8], n: usize) -> u64 {
+    pub(crate) fn child(&self, block: &[u8], n: usize) -> u64 {
         // The upper four bits are reserved.
         self.entry(block, n)
             .map_or(0, |e| u64::from(e.block.get() & 0x0fff_ffff))
@@ -119,7 +119,7 @@ impl Index {
     }
 
     /// The last entry whose hash is not above `hash`.
-    fn last_before(&self, block: &[u8], hash: u32) -> usize {
+    pub(crate) fn last_before(&self, block: &[u8], hash: u32) -> usize {
         let (mut low, mut high) = (1, self.count);
         while low < high {
             let middle = low.midpoint(high);

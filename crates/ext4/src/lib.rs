@@ -1,7 +1,8 @@
 //! ext2, ext3 and ext4: from a volume to files.
 //!
 //! [`open`] takes a volume and answers with an [`Ext4`], which is an [`h2k_fs::FsRead`]: any number of threads may
-//! ask it at once. Nothing is written; a journal that holds changes is replayed into an overlay in memory.
+//! ask it at once. A journal that holds changes is replayed into an overlay in memory. [`open_writer`] takes an overlay
+//! and answers with an [`Ext4Writer`], which is an [`h2k_fs::FsWrite`]. The volume below is never written.
 //!
 //! ```text
 //!  group 0                                group 1
@@ -39,7 +40,9 @@ mod read;
 mod used;
 mod volume;
 mod warnings;
+mod write;
 mod xattr;
 
 pub use open::{Journal, open, open_with, probe};
 pub use volume::Ext4;
+pub use write::{Ext4Writer, open_writer};

@@ -55,6 +55,16 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Ext4> {
 /// # Errors
 /// As [`open`].
 pub fn open_with(disk: Arc<dyn BlockRead>, limits: &Limits, journal: Journal) -> Result<Ext4> {
+    open_over(disk, None, limits, journal)
+}
+
+/// As [`open_with`]; a journal is replayed into `over`, which is the disk itself, to be written.
+pub(crate) fn open_over(
+    disk: Arc<dyn BlockRead>,
+    over: Option<Arc<Overlay>>,
+    limits: &Limits,
+    journal: Journal,
+) -> Result<Ext4> {
     let found = backup::find(&*disk)?;
     let warnings = Warnings::default();
     if let Some(e) = &found.primary {
@@ -74,7 +84,7 @@ pub fn open_with(disk: Arc<dyn BlockRead>, limits: &Limits, journal: Journal) ->
     }
     if has_journal && (marked || from_backup) {
         match journal {
-            Journal::Replay => fs = recover(fs, disk, &sb, limits, marked)?,
+            Journal::Replay => fs = recover(fs, disk, over, &sb, limits, marked)?,
             Journal::Ignore if marked => {
                 fs.maps_hold = false;
                 fs.warnings
@@ -103,6 +113,8 @@ fn assemble(disk: Arc<dyn BlockRead>, found: Found, limits: &Limits, warnings: W
         fast: Changes::default(),
         facts,
         maps_hold: true,
+        replayed: None,
+        aborted: false,
     }
 }
 
@@ -117,6 +129,7 @@ fn is_clean(fs: &Ext4) -> bool {
 fn recover(
     fs: Ext4,
     disk: Arc<dyn BlockRead>,
+    over: Option<Arc<Overlay>>,
     sb: &SuperBlock,
     limits: &Limits,
     marked: bool,
@@ -134,7 +147,8 @@ fn recover(
         .at("superblock", SUPER_AT)
         .advise(advice));
     }
-    let overlay = Arc::new(Overlay::new(disk));
+    let aborted;
+    let overlay = over.unwrap_or_else(|| Arc::new(Overlay::new(disk)));
     let (outcome, changes) = {
         let log = match open_log(&fs, sb, number) {
             Ok(log) => log,
@@ -145,7 +159,8 @@ fn recover(
             }
             Err(e) => return Err(e.advise(advice)),
         };
-        if log.errno != 0 {
+        aborted = log.errno != 0;
+        if aborted {
             fs.warnings
                 .add(format!("the journal was aborted with error {}", log.errno));
         }
@@ -182,6 +197,8 @@ fn recover(
         // As found on the volume: `needs_recovery` is one of them.
         facts: fs.facts,
         maps_hold: outcome.damage.is_none(),
+        replayed: Some(outcome.next),
+        aborted,
         ..opened
     })
 }

@@ -12,7 +12,7 @@ use h2k_fs::Usage;
 const JOINED: u32 = 256;
 
 /// Marks `len` bits from `start` in a bitmap.
-fn mark(bits: &mut [u8], start: u64, len: u64) {
+pub(crate) fn mark(bits: &mut [u8], start: u64, len: u64) {
     for n in start..start.saturating_add(len) {
         let byte = usize::try_from(n >> 3).ok().and_then(|at| bits.get_mut(at));
         let Some(byte) = byte else {
@@ -23,7 +23,7 @@ fn mark(bits: &mut [u8], start: u64, len: u64) {
 }
 
 /// The value of bit `start`, and how many bits from there to `end` have it.
-fn equal_bits(bits: &[u8], start: u64, end: u64) -> (bool, u64) {
+pub(crate) fn equal_bits(bits: &[u8], start: u64, end: u64) -> (bool, u64) {
     let get = |n: u64| {
         let byte = usize::try_from(n >> 3)
             .ok()
@@ -60,7 +60,7 @@ fn equal_bits(bits: &[u8], start: u64, end: u64) -> (bool, u64) {
 
 impl Ext4 {
     /// The block bitmap of a group, one bit a cluster; computed for groups whose bitmap was never written.
-    fn bitmap(&self, group: &Group) -> Result<Block> {
+    pub(crate) fn bitmap(&self, group: &Group) -> Result<Block> {
         if group.block_uninit {
             return Ok(self.fresh_bitmap(group));
         }

@@ -29,6 +29,10 @@ pub struct Ext4 {
     pub(crate) facts: Facts,
     /// Whether the bitmaps can be believed: the filesystem is clean, or its journal was replayed whole.
     pub(crate) maps_hold: bool,
+    /// Number of the transaction that comes next, if the journal was replayed.
+    pub(crate) replayed: Option<u32>,
+    /// The replayed journal had been aborted with an error.
+    pub(crate) aborted: bool,
 }
 
 impl Ext4 {

@@ -10,7 +10,7 @@ use h2k_block::{Error, Meter, Result};
 use h2k_fs::{EachXattr, FileKind};
 
 /// `e_name_index` of `system.`, where inline data hides.
-const SYSTEM: u8 = 7;
+pub(crate) const SYSTEM: u8 = 7;
 
 /// One attribute as stored.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Attr<'a> {
 
 /// The prefix that `e_name_index` stands for; `None` for indices that are nobody's business (encryption contexts)
 /// or not assigned.
-fn prefix(index: u8) -> Option<&'static [u8]> {
+pub(crate) fn prefix(index: u8) -> Option<&'static [u8]> {
     match index {
         1 => Some(b"user."),
         2 => Some(b"system.posix_acl_access"),
@@ -42,7 +42,7 @@ fn prefix(index: u8) -> Option<&'static [u8]> {
 }
 
 /// Parses the entries of `area` from `first` on; values count from `base`. `place` is where `area` lies.
-fn parse<'a>(area: &'a [u8], first: usize, base: usize, place: u64) -> Result<Vec<Attr<'a>>> {
+pub(crate) fn parse<'a>(area: &'a [u8], first: usize, base: usize, place: u64) -> Result<Vec<Attr<'a>>> {
     let mut found = Vec::new();
     let mut pos = first;
     // An entry takes at least 16 bytes, so this ends with the area.

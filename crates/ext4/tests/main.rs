@@ -17,3 +17,4 @@ mod hostile;
 mod kernel;
 mod live;
 mod tree;
+mod write;

@@ -339,7 +339,10 @@ impl FsRead for MemFs {
             links: match &item.body {
                 // Its own two names, and `..` of every directory in it.
                 Body::Dir(names) => names.values().fold(2, |sum: u32, node| {
-                    let dir = self.items.get(node).is_some_and(|i| matches!(i.body, Body::Dir(_)));
+                    let dir = self
+                        .items
+                        .get(node)
+                        .is_some_and(|i| matches!(i.body, Body::Dir(_)));
                     sum.saturating_add(u32::from(dir))
                 }),
                 _ => item.links,

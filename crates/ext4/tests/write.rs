@@ -198,6 +198,8 @@ struct Twins {
     count: u64,
     /// Operations that could not be done for lack of space.
     full: u64,
+    /// Operations that both sides did.
+    done: u64,
 }
 
 impl Twins {
@@ -211,6 +213,7 @@ impl Twins {
             rng: Rng::new(seed),
             count: 0,
             full: 0,
+            done: 0,
         };
         twins.choices();
         twins
@@ -429,6 +432,7 @@ impl Twins {
         }
         let ours = op(&mut self.model, node);
         alike(what, &ours.as_ref().map(drop), &theirs.as_ref().map(drop));
+        self.done += 1;
         Some((ours.ok()?, theirs.ok()?))
     }
 
@@ -443,6 +447,7 @@ impl Twins {
         if !self.was_full(&theirs) {
             let ours = op(&mut self.model, node);
             alike(what, &ours, &theirs);
+            self.done += u64::from(ours.is_ok());
         }
     }
 }
@@ -483,6 +488,12 @@ fn random(options: &str, size: &str, seed: u64, steps: u64) {
         }
         let when = format!("{options}, batch {batch}");
         same_tree(&twins.model, &subject.fs, &when);
+        assert!(
+            twins.done > twins.full && twins.done > steps / 2,
+            "{when}: {} done, {} refused for space",
+            twins.done,
+            twins.full
+        );
         subject.judge(&when);
         // What was written is what is read again.
         let fs = crate::kernel::open(&image, h2k_ext4::Journal::Replay);

@@ -19,7 +19,7 @@ fn small(scratch: &Scratch, options: &str, size: &str) -> std::path::PathBuf {
 }
 
 /// The same with `names` names in its large directory.
-fn small_with(scratch: &Scratch, options: &str, size: &str, names: usize) -> std::path::PathBuf {
+pub fn small_with(scratch: &Scratch, options: &str, size: &str, names: usize) -> std::path::PathBuf {
     let source = scratch.image("tree");
     std::fs::create_dir_all(source.join("dir/sub")).unwrap();
     std::fs::create_dir(source.join("many")).unwrap();

@@ -18,3 +18,5 @@ mod kernel;
 mod live;
 mod tree;
 mod write;
+mod write_door;
+mod written;

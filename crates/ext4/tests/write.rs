@@ -560,6 +560,7 @@ rows! {
     ext4_with_inline_data: "-t ext4 -O inline_data -I 256", "48M";
     ext4_with_inline_data_in_large_inodes: "-t ext4 -b 2048 -O inline_data -I 1024", "48M";
     ext4_with_inline_data_and_clusters: "-t ext4 -b 1024 -O inline_data,bigalloc -C 4096", "64M";
+    ext4_with_attributes_in_inodes: "-t ext4 -b 1024 -O ea_inode", "48M";
     ext4_with_two_superblock_copies: "-t ext4 -b 1024 -O sparse_super2", "48M";
     ext4_with_an_orphan_file: "-t ext4 -O orphan_file,fast_commit,stable_inodes", "48M";
     ext4_with_a_checksum_seed: "-t ext4 -O metadata_csum_seed", "48M";

@@ -1,0 +1,458 @@
+//! Writing, one thing at a time: large directories, full volumes, what a crash left behind, what is refused.
+
+use crate::kernel::{Scratch, kernel_helps, open};
+use crate::write::{NOW, Subject, same_tree};
+use crate::write_door;
+use h2k_block::{BlockRead, BlockWrite, Class, Error, Limits, MemDisk, Overlay};
+use h2k_ext4::{Journal, open_writer};
+use h2k_fs::{FsRead, FsWrite, MemFs};
+use h2k_testkit::listing::{self, Options};
+use h2k_testkit::mount::mount;
+use h2k_testkit::mutate::damage;
+use h2k_testkit::oracle;
+use h2k_testkit::rng::Rng;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A directory that needs two levels of index, grown, halved, and grown again.
+fn many_names(options: &str, hash: Option<&str>, count: usize) {
+    let scratch = Scratch::new();
+    let image = scratch.make(&format!("-b 1024 -N 8000 {options}"), "24M");
+    if let Some(hash) = hash {
+        oracle::ok(
+            "tune2fs",
+            &["-E", &format!("hash_alg={hash}"), image.to_str().unwrap()],
+        );
+    }
+    let mut subject = Subject::open(&image).unwrap();
+    let mut model = MemFs::new();
+    let root = subject.fs.root();
+    subject.fs.rmdir(root, b"lost+found").unwrap();
+    let dir = subject.fs.mkdir(root, b"many", 0o755).unwrap();
+    let twin = model.mkdir(model.root(), b"many", 0o755).unwrap();
+    let file = subject.fs.create(dir, b"one", 0o644).unwrap();
+    let twin_file = model.create(twin, b"one", 0o644).unwrap();
+    let name = |n: usize| format!("{n:x}-a-name-of-some-length-{}", "x".repeat(n % 90)).into_bytes();
+    for n in 0..count {
+        subject.fs.add_name(dir, &name(n), file).unwrap();
+        model.add_name(twin, &name(n), twin_file).unwrap();
+    }
+    subject.judge(options);
+    assert!(
+        subject.fs.stat(dir).unwrap().len > 200 << 10,
+        "one level would do"
+    );
+    for n in (0..count).step_by(2) {
+        subject.fs.remove(dir, &name(n)).unwrap();
+        model.remove(twin, &name(n)).unwrap();
+    }
+    subject.judge(options);
+    for n in (0..count).step_by(3) {
+        let (a, b) = (
+            subject.fs.add_name(dir, &name(n), file),
+            model.add_name(twin, &name(n), twin_file),
+        );
+        assert_eq!(a.is_ok(), b.is_ok());
+    }
+    subject.judge(options);
+    let fs = open(&image, Journal::Replay);
+    for n in 0..count {
+        let there = fs.lookup(dir, &name(n)).unwrap();
+        assert_eq!(there.is_some(), model.lookup(twin, &name(n)).unwrap().is_some());
+    }
+    assert!(fs.facts().warnings.is_empty(), "{:?}", fs.facts().warnings);
+    let (ours, theirs) = (
+        listing::of_fs(&model, Options::UNIX).unwrap(),
+        listing::of_fs(&fs, Options::UNIX).unwrap(),
+    );
+    assert_eq!(listing::differences(&ours.text, &theirs.text), None);
+    if kernel_helps() {
+        let mounted = mount(&image, "ext4", "ro").unwrap();
+        for n in 0..count {
+            let path = mounted
+                .path()
+                .join("many")
+                .join(String::from_utf8(name(n)).unwrap());
+            assert_eq!(path.exists(), model.lookup(twin, &name(n)).unwrap().is_some());
+        }
+    }
+}
+
+#[test]
+fn thousands_of_names_in_an_indexed_directory() {
+    many_names("-t ext4", None, 5000);
+}
+
+#[test]
+fn thousands_of_names_without_checksums_hashed_by_tea() {
+    many_names("-t ext3", Some("tea"), 5000);
+}
+
+#[test]
+fn thousands_of_names_with_the_legacy_hash() {
+    many_names("-t ext4 -O large_dir,bigalloc -C 2048", Some("legacy"), 5000);
+}
+
+#[test]
+fn thousands_of_names_in_a_linear_directory() {
+    many_names("-t ext2 -O ^dir_index", None, 3000);
+}
+
+/// Fills a volume to the last block, takes everything away again, and finds as much room as before.
+fn to_the_brim(options: &str) {
+    let scratch = Scratch::new();
+    let image = scratch.make(options, "6M");
+    let mut subject = Subject::open(&image).unwrap();
+    let root = subject.fs.root();
+    let before = subject.fs.usage().unwrap();
+    let dir = subject.fs.mkdir(root, b"dir", 0o755).unwrap();
+    let mut sizes = Vec::new();
+    let mut size = 900_000;
+    while size > 100 {
+        let name = format!("f{}", sizes.len()).into_bytes();
+        let file = match subject.fs.create(dir, &name, 0o644) {
+            Ok(file) => file,
+            Err(e) => {
+                assert_eq!(e.class(), Class::NoSpace, "{e}");
+                break;
+            }
+        };
+        match subject.fs.replace(file, &vec![5; size]) {
+            Ok(()) => {}
+            Err(e) => {
+                assert_eq!(e.class(), Class::NoSpace, "{e}");
+                assert_eq!(subject.fs.stat(file).unwrap().len, 0, "half a file was left");
+                size /= 2;
+            }
+        }
+        sizes.push(name);
+    }
+    subject.judge(options);
+    let full = subject.fs.usage().unwrap();
+    assert!(
+        full.free < 64 << 10 || full.nodes_free == Some(0),
+        "{options}: {full:?}"
+    );
+    // Attributes and directories need blocks, too.
+    let big = vec![1; 700];
+    for name in &sizes {
+        let file = subject.fs.lookup(dir, name).unwrap().unwrap();
+        let _ = subject.fs.set_xattr(file, b"user.big", &big);
+        let _ = subject.fs.mkdir(root, &[name.as_slice(), b"d"].concat(), 0o755);
+    }
+    subject.judge(options);
+    for name in &sizes {
+        subject.fs.remove(dir, name).unwrap();
+        let _ = subject.fs.rmdir(root, &[name.as_slice(), b"d"].concat());
+    }
+    subject.fs.rmdir(root, b"dir").unwrap();
+    subject.judge(options);
+    let after = subject.fs.usage().unwrap();
+    // The root directory may have grown.
+    assert!(
+        before.free - after.free <= 32 << 10,
+        "{options}: {before:?} {after:?}"
+    );
+    assert_eq!(before.nodes_free, after.nodes_free);
+}
+
+#[test]
+fn a_volume_is_filled_to_the_brim_and_emptied() {
+    for options in [
+        "-t ext2 -b 1024",
+        "-t ext4 -b 1024",
+        "-t ext4 -b 4096 -O inline_data",
+        "-t ext4 -b 1024 -O bigalloc -C 4096",
+    ] {
+        to_the_brim(options);
+    }
+}
+
+/// Unsynced changes, deleted files that are open, a file being cut off: copied while mounted.
+fn crashed_image(scratch: &Scratch, options: &str) -> Option<std::path::PathBuf> {
+    if !kernel_helps() {
+        return None;
+    }
+    let image = scratch.make(options, "48M");
+    let mounted = mount(&image, "ext4", "rw,commit=300").unwrap();
+    let root = mounted.path();
+    let mut held = Vec::new();
+    for n in 0..20_u32 {
+        let path = root.join(format!("f{n}"));
+        std::fs::write(&path, vec![n as u8; 30_000]).unwrap();
+        if n % 3 == 0 {
+            held.push(std::fs::File::open(&path).unwrap());
+        }
+    }
+    rustix::fs::sync();
+    for n in (0..20).step_by(3) {
+        std::fs::remove_file(root.join(format!("f{n}"))).unwrap();
+    }
+    std::fs::File::open(root).unwrap().sync_all().unwrap();
+    let copy = scratch.image("crashed.img");
+    std::fs::copy(&image, &copy).unwrap();
+    drop(held);
+    Some(copy)
+}
+
+#[test]
+fn what_a_crash_left_behind_is_replayed_cleared_and_settled() {
+    for options in ["-t ext4", "-t ext3 -b 1024", "-t ext4 -b 1024 -O orphan_file"] {
+        let scratch = Scratch::new();
+        let Some(image) = crashed_image(&scratch, options) else {
+            return;
+        };
+        let stale = open(&image, Journal::Replay);
+        assert!(
+            stale
+                .facts()
+                .warnings
+                .iter()
+                .any(|w| w.contains("deleted files wait")),
+            "{options}: {:?}",
+            stale.facts().warnings
+        );
+        let mut subject = Subject::open(&image).unwrap();
+        let root = subject.fs.root();
+        let file = subject.fs.create(root, b"new", 0o600).unwrap();
+        subject.fs.replace(file, &[3; 50_000]).unwrap();
+        subject.judge(options);
+        let fs = open(&image, Journal::Replay);
+        let facts = fs.facts();
+        assert!(facts.warnings.is_empty(), "{:?}", facts.warnings);
+        assert!(
+            !facts
+                .features
+                .iter()
+                .any(|f| f == "needs_recovery" || f == "orphan_present")
+        );
+        same_tree(&subject.fs, &fs, options);
+        let mounted = mount(&image, "ext4", "rw").unwrap();
+        assert_eq!(
+            std::fs::read(mounted.path().join("new")).unwrap(),
+            vec![3; 50_000]
+        );
+        assert!(mounted.path().join("f1").exists() && !mounted.path().join("f3").exists());
+    }
+}
+
+fn refused(image: &Path) -> Error {
+    Subject::open(image).err().expect("it was opened for writing")
+}
+
+#[test]
+fn what_cannot_be_written_is_refused_by_name() {
+    for (options, name) in [
+        ("-t ext4 -O quota", "quota"),
+        ("-t ext4 -O project -I 256", "project"),
+    ] {
+        let scratch = Scratch::new();
+        let image = scratch.make(options, "16M");
+        let e = refused(&image);
+        assert_eq!(e.class(), Class::Unsupported);
+        assert!(e.to_string().contains(name), "{e}");
+    }
+    let scratch = Scratch::new();
+    let image = scratch.make("-t ext4", "16M");
+    let request = "ssv feature_ro_compat 0x400046b";
+    oracle::ok("debugfs", &["-w", "-R", request, image.to_str().unwrap()]);
+    let e = refused(&image);
+    assert!(
+        e.class() == Class::Unsupported && e.to_string().contains("FEATURE_R26"),
+        "{e}"
+    );
+    let scratch = Scratch::new();
+    let image = scratch.make("-t ext4", "16M");
+    Subject::open(&image).unwrap();
+    oracle::ok("debugfs", &["-w", "-R", "ssv state 2", image.to_str().unwrap()]);
+    let e = refused(&image);
+    assert!(
+        e.class() == Class::Corrupt && e.to_string().contains("errors"),
+        "{e}"
+    );
+}
+
+#[test]
+fn free_space_that_cannot_be_trusted_is_not_used() {
+    let scratch = Scratch::new();
+    let image = scratch.make("-t ext4 -b 1024 -O ^has_journal", "8M");
+    let good = std::fs::read(&image).unwrap();
+    let fs = open(&image, Journal::Replay);
+    let _ = fs;
+    let text = oracle::ok("dumpe2fs", &[&image]);
+    let at = |what: &str| -> usize {
+        let line = text.lines().find(|l| l.contains(what)).unwrap();
+        let word = line.split(what).nth(1).unwrap();
+        let digits: String = word
+            .trim_start()
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
+        digits.parse::<usize>().unwrap() * 1024
+    };
+    let file_in = |bytes: Vec<u8>| {
+        let over = Arc::new(Overlay::new(Arc::new(MemDisk::new(bytes))));
+        let mut fs = open_writer(over, &Limits::default(), NOW)?;
+        let root = fs.root();
+        let file = fs.create(root, b"x", 0)?;
+        fs.replace(file, b"content")
+    };
+    assert!(file_in(good.clone()).is_ok());
+    for what in ["Block bitmap at ", "Inode bitmap at "] {
+        let mut bad = good.clone();
+        bad[at(what) + 40] ^= 0x10;
+        let e = file_in(bad).unwrap_err();
+        assert!(
+            e.class() == Class::Corrupt && e.to_string().contains("checksum"),
+            "{e}"
+        );
+    }
+    // A descriptor whose checksum is wrong.
+    let mut bad = good.clone();
+    bad[2048 + 0x0c] ^= 1;
+    let e = file_in(bad).unwrap_err();
+    assert!(
+        e.class() == Class::Corrupt && e.to_string().contains("descriptor"),
+        "{e}"
+    );
+    // Without a journal, mounted when the machine stopped.
+    let mut bad = good;
+    bad[1024 + 0x3a] = 0;
+    let n = bad.len();
+    assert!(n > 0);
+    let e = file_in(bad).unwrap_err();
+    assert_eq!(e.class(), Class::Corrupt, "{e}");
+}
+
+#[test]
+fn immutable_files_stay_as_they_are() {
+    let scratch = Scratch::new();
+    let image = scratch.make("-t ext4", "16M");
+    let mut subject = Subject::open(&image).unwrap();
+    let root = subject.fs.root();
+    let file = subject.fs.create(root, b"fixed", 0o644).unwrap();
+    subject.judge("immutable");
+    oracle::ok(
+        "debugfs",
+        &["-w", "-R", "sif fixed flags 0x80010", image.to_str().unwrap()],
+    );
+    let mut subject = Subject::open(&image).unwrap();
+    let e = subject.fs.replace(file, b"x").unwrap_err();
+    assert_eq!(e.class(), Class::ReadOnly);
+    assert_eq!(
+        subject.fs.remove(root, b"fixed").unwrap_err().class(),
+        Class::ReadOnly
+    );
+}
+
+#[test]
+fn the_same_edits_give_the_same_bytes_and_the_source_stays() {
+    let scratch = Scratch::new();
+    let image = scratch.make("-t ext4", "16M");
+    let source = Arc::new(MemDisk::new(std::fs::read(&image).unwrap()));
+    let edited = || {
+        let over = Arc::new(Overlay::new(source.clone()));
+        let mut fs = open_writer(over.clone(), &Limits::default(), NOW).unwrap();
+        let root = fs.root();
+        let dir = fs.mkdir(root, b"d", 0o755).unwrap();
+        for n in 0..50_u8 {
+            let file = fs.create(dir, &[b'a', b'0' + n], 0o644).unwrap();
+            fs.replace(file, &vec![n; 10_000]).unwrap();
+            fs.set_xattr(file, b"security.selinux", b"system_u:object_r:etc_t:s0\0")
+                .unwrap();
+        }
+        fs.settle().unwrap();
+        let mut bytes = vec![0; over.len() as usize];
+        over.read_at(0, &mut bytes).unwrap();
+        bytes
+    };
+    assert!(edited() == edited());
+    assert!(source.to_vec() == std::fs::read(&image).unwrap());
+}
+
+#[test]
+fn an_operation_that_fails_changes_nothing() {
+    let scratch = Scratch::new();
+    let image = scratch.make("-t ext4 -b 1024", "8M");
+    let mut subject = Subject::open(&image).unwrap();
+    let root = subject.fs.root();
+    let file = subject.fs.create(root, b"file", 0o644).unwrap();
+    subject.fs.replace(file, &[1; 100_000]).unwrap();
+    subject.judge("before");
+    let before = std::fs::read(&image).unwrap();
+    let too_much = vec![7; 9 << 20];
+    for n in 0..3 {
+        let e = match n {
+            0 => subject.fs.replace(file, &too_much),
+            1 => subject.fs.write_at(file, 50_000, &too_much),
+            _ => subject.fs.rename(root, b"file", root, b"lost+found"),
+        };
+        assert!(e.is_err());
+    }
+    let mut content = vec![0; 100_001];
+    assert_eq!(subject.fs.read_at(file, 0, &mut content).unwrap(), 100_000);
+    assert!(content[..100_000] == [1; 100_000]);
+    subject.judge("after");
+    // Only blocks that nobody uses may differ.
+    let after = std::fs::read(&image).unwrap();
+    let fs = open(&image, Journal::Replay);
+    for (n, (a, b)) in before.chunks(1024).zip(after.chunks(1024)).enumerate() {
+        let used = fs.used_at(n as u64 * 1024, n as u64 * 1024 + 1024).unwrap();
+        assert!(a == b || used.kind == h2k_block::Kind::Hole, "block {n} changed");
+    }
+}
+
+/// Damages one block at a time, writes, and mends it again.
+fn mutations(image: &Path, rounds: u64, seed: u64) {
+    let bytes = std::fs::read(image).unwrap();
+    let full: Vec<usize> = (0..bytes.len() / 1024)
+        .filter(|n| !h2k_block::is_zero(&bytes[n * 1024..][..1024]))
+        .collect();
+    let disk = Arc::new(MemDisk::new(bytes.clone()));
+    let mut rng = Rng::new(seed);
+    for _ in 0..rounds {
+        let n = match rng.below(8) {
+            0 => 1,
+            1 => 2,
+            _ => full[rng.below(full.len() as u64) as usize],
+        };
+        let range = n * 1024..(n + 1) * 1024;
+        let mut block = bytes[range.clone()].to_vec();
+        damage(&mut rng, &mut block, 0..1024);
+        disk.write_at(range.start as u64, &block).unwrap();
+        write_door::knock(disk.clone());
+        disk.write_at(range.start as u64, &bytes[range]).unwrap();
+    }
+}
+
+macro_rules! damaged {
+    ($($name:ident: $options:literal, $names:literal, $rounds:literal, $seed:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            let scratch = Scratch::new();
+            let image = crate::hostile::small_with(&scratch, $options, "512", $names);
+            mutations(&image, $rounds, $seed);
+        })*
+    };
+}
+
+damaged! {
+    damaged_block_maps_are_written_to_or_refused: "-N 64 -t ext2 -b 1024", 30, 3_000, 11;
+    damaged_extents_are_written_to_or_refused:
+        "-N 64 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode -I 256", 30, 4_000, 12;
+    damaged_inline_data_is_written_to_or_refused:
+        "-N 64 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode,inline_data -I 256", 30, 2_000, 13;
+    damaged_clusters_are_written_to_or_refused:
+        "-N 64 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode,bigalloc -C 4096", 10, 1_000, 14;
+    damaged_checksummed_structures_are_written_to_or_refused:
+        "-t ext4 -b 1024 -O ^has_journal,^resize_inode", 30, 1_000, 15;
+}
+
+#[test]
+fn damaged_indices_are_written_to_or_refused() {
+    let scratch = Scratch::new();
+    let options = "-N 128 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode";
+    let image = crate::hostile::small_with(&scratch, options, "512", 70);
+    oracle::run("e2fsck", &["-fyD", image.to_str().unwrap()]);
+    mutations(&image, 2_000, 16);
+}

@@ -437,15 +437,15 @@ macro_rules! damaged {
 }
 
 damaged! {
-    damaged_block_maps_are_written_to_or_refused: "-N 64 -t ext2 -b 1024", 30, 3_000, 11;
+    damaged_block_maps_are_written_to_or_refused: "-N 64 -t ext2 -b 1024", 30, 7_000, 11;
     damaged_extents_are_written_to_or_refused:
-        "-N 64 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode -I 256", 30, 4_000, 12;
+        "-N 64 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode -I 256", 30, 8_000, 12;
     damaged_inline_data_is_written_to_or_refused:
-        "-N 64 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode,inline_data -I 256", 30, 2_000, 13;
+        "-N 64 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode,inline_data -I 256", 30, 5_000, 13;
     damaged_clusters_are_written_to_or_refused:
-        "-N 64 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode,bigalloc -C 4096", 10, 1_000, 14;
+        "-N 64 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode,bigalloc -C 4096", 10, 3_000, 14;
     damaged_checksummed_structures_are_written_to_or_refused:
-        "-t ext4 -b 1024 -O ^has_journal,^resize_inode", 30, 1_000, 15;
+        "-t ext4 -b 1024 -O ^has_journal,^resize_inode", 30, 3_000, 15;
 }
 
 #[test]
@@ -454,5 +454,5 @@ fn damaged_indices_are_written_to_or_refused() {
     let options = "-N 128 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode";
     let image = crate::hostile::small_with(&scratch, options, "512", 70);
     oracle::run("e2fsck", &["-fyD", image.to_str().unwrap()]);
-    mutations(&image, 2_000, 16);
+    mutations(&image, 4_000, 16);
 }

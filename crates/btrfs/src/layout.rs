@@ -14,6 +14,8 @@ pub(crate) const CSUM: usize = 32;
 
 /// `super.flags`
 pub(crate) mod super_flag {
+    /// The kernel met an error that it could not undo.
+    pub(crate) const ERROR: u64 = 1 << 2;
     /// The device is a seed: others were added to it and it is never written.
     pub(crate) const SEEDING: u64 = 1 << 32;
     /// Only metadata was copied here; file contents are not.

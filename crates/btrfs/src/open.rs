@@ -226,6 +226,9 @@ fn superblock_warnings(sb: &Super, warnings: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    if sb.has(super_flag::ERROR) {
+        warnings.push("the filesystem is marked as one that met an error".to_owned());
+    }
     if sb.has(super_flag::METADUMP | super_flag::METADUMP_V2) {
         warnings.push("this is a dump of metadata: file contents were not copied".to_owned());
     }

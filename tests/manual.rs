@@ -3,15 +3,20 @@
 use crate::run::{names, run};
 use std::path::Path;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 25] = [
     "cat",
     "check",
+    "checksum",
     "compare",
     "completions",
     "convert",
+    "copy-out",
     "create",
+    "df",
     "digest",
+    "du",
     "filesystems",
+    "find",
     "info",
     "ls",
     "man",
@@ -21,6 +26,9 @@ const COMMANDS: [&str; 17] = [
     "recover",
     "resize",
     "snapshot",
+    "stat",
+    "tar-out",
+    "tree",
 ];
 
 fn root() -> &'static Path {
@@ -142,6 +150,14 @@ fn every_json_field_is_documented() {
         &["filesystems", "sda.img", "sdb.img"],
         &["ls", "-R", "-a", "sda.img", "-a", "sdb.img"],
         &["cat", "sda.img:/etc/fstab"],
+        &["stat", "sda.img:/etc/hostname"],
+        &["find", "sda.img:/etc"],
+        &["tree", "sda.img:/"],
+        &["df", "sda.img"],
+        &["du", "sda.img:/"],
+        &["checksum", "-r", "sda.img:/etc"],
+        &["copy-out", "sda.img:/dev", "out"],
+        &["tar-out", "sda.img:/etc", "etc.tar"],
     ] {
         let args = [args, &["--json"]].concat();
         fields(&run(dir.path(), &args).good().json(), &mut found);

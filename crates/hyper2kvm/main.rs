@@ -4,6 +4,7 @@
 //! told. `term` draws. Everything else lives in the libraries.
 
 mod cli;
+mod glob;
 mod stop;
 mod term;
 

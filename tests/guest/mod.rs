@@ -1,7 +1,12 @@
 //! Commands that look into guests.
 
+mod copy_out;
 mod formats;
 mod look;
+mod measure;
+mod stack;
+mod tar_out;
+mod trees;
 
 use h2k_testkit::corpus::{shared, sparse_write, unzstd};
 use std::path::{Path, PathBuf};
@@ -33,3 +38,12 @@ pub fn larger(name: &str, dir: &Path) -> Option<PathBuf> {
     sparse_write(&path, &unzstd(&packed));
     Some(path)
 }
+
+/// The root filesystem of the small Linux, mounted by the kernel.
+pub fn mounted(dir: &Path) -> h2k_testkit::mount::Mount {
+    let options = format!("ro,noload,offset={}", 2 << 20);
+    h2k_testkit::mount::mount(&dir.join("sda.img"), "ext4", &options).unwrap()
+}
+
+/// Only the root filesystem: what the kernel shows of it.
+pub const ALONE: [&str; 3] = ["-q", "-m", "/dev/sda2:/"];

@@ -8,11 +8,14 @@
 //!
 //! Non-goals: parsing flags, printing, formats, moving bytes.
 
+mod archive;
 mod check;
+mod checksum;
 mod convert;
 mod counter;
 mod create;
 mod delta;
+mod extract;
 mod failure;
 mod free;
 mod guest;
@@ -32,9 +35,12 @@ mod target;
 mod uniform;
 mod watch;
 
+pub use archive::{FileOut, TarOut, TarOutReport};
 pub use check::{CheckReport, Checking, FindingReport, Repair, RepairedReport, Where};
+pub use checksum::{Checksums, EachSum, Summed};
 pub use convert::{Chain, Convert, ConvertReport, DigestReport, Plan, Resize};
 pub use create::{Create, CreatedReport};
+pub use extract::{CopyOut, CopyOutReport, OnTrouble, SkippedReport};
 pub use failure::{ErrorReport, Failure, Result};
 pub use guest::{
     DeviceReport, FileEntry, FilesystemReport, FilesystemsReport, GuestSource, HoldsReport, Key,

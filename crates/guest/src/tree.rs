@@ -267,13 +267,19 @@ impl Tree {
         Ok(node.map(|node| self.enter(Place { mount, node })))
     }
 
-    /// Shows the entries of a directory, without `.` and `..`, until `each` breaks.
+    /// Shows the entries of a directory, without `.` and `..`, until `each` breaks. A name that would be a path is not
+    /// shown: whoever joins names to paths may rely on that.
     ///
     /// # Errors
-    /// When `dir` is no directory or is damaged.
+    /// When `dir` is no directory or is damaged; [`Class::Corrupt`] after the others when there was such a name.
     pub fn list(&self, dir: Place, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
         let mount = dir.mount;
+        let mut impossible = None;
         let told = self.at(dir)?.fs.list(dir.node, &mut |entry| {
+            if !is_name(entry.name) {
+                impossible.get_or_insert_with(|| String::from_utf8_lossy(entry.name).into_owned());
+                return ControlFlow::Continue(());
+            }
             let below = Place {
                 mount,
                 node: entry.node,
@@ -289,7 +295,14 @@ impl Tree {
                 },
             })
         });
-        told.map_err(|e| self.through(dir, e))
+        told.map_err(|e| self.through(dir, e))?;
+        match impossible {
+            Some(name) => {
+                let what = format!("a directory entry with the name {name:?}, which nothing can have");
+                Err(self.through(dir, Error::corrupt("directory", 0, what)))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What a place is.
@@ -368,6 +381,11 @@ impl Tree {
             None => e,
         }
     }
+}
+
+/// Whether this can be the name of something: no slash, no NUL, neither `.` nor `..`.
+fn is_name(name: &Name) -> bool {
+    !name.is_empty() && !name.contains(&b'/') && !name.contains(&0) && !matches!(name, b"." | b"..")
 }
 
 fn absent(path: &[u8]) -> Error {

@@ -1,4 +1,4 @@
-use super::{Context, Outcome, exit, tree};
+use super::{Context, Outcome, commands, exit};
 
 /// Print the completion script for a shell
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut tree(), "hyper2kvm", &mut script);
+        clap_complete::generate(self.shell, &mut commands(), "hyper2kvm", &mut script);
         context.screen.say(&String::from_utf8_lossy(&script));
         Ok(exit::DONE)
     }

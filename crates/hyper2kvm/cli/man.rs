@@ -1,4 +1,4 @@
-use super::{Context, Outcome, exit, tree};
+use super::{Context, Outcome, commands, exit};
 use h2k_convert::Failure;
 use std::io::Write;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ impl Args {
 
 /// Every page, by name.
 fn pages() -> Result<Vec<(String, Vec<u8>)>, Failure> {
-    let mut tree = tree();
+    let mut tree = commands();
     tree.build();
     let mut pages = Vec::new();
     let mut next = vec![tree];

@@ -2,13 +2,18 @@
 
 mod cat;
 mod check;
+mod checksum;
 mod compare;
 mod completions;
 mod convert;
+mod copy_out;
 mod create;
+mod df;
 mod digest;
+mod du;
 mod exit;
 mod filesystems;
+mod find;
 mod guest;
 mod info;
 mod ls;
@@ -21,6 +26,9 @@ mod recover;
 mod resize;
 mod snapshot;
 mod source;
+mod stat;
+mod tar_out;
+mod tree;
 mod value;
 
 use crate::stop::Stop;
@@ -90,6 +98,14 @@ enum Command {
     Filesystems(filesystems::Args),
     Ls(ls::Args),
     Cat(cat::Args),
+    Stat(stat::Args),
+    Find(find::Args),
+    Tree(tree::Args),
+    Df(df::Args),
+    Du(du::Args),
+    Checksum(checksum::Args),
+    CopyOut(copy_out::Args),
+    TarOut(tar_out::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -146,6 +162,14 @@ impl Command {
             Self::Filesystems(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Cat(args) => args.run(context),
+            Self::Stat(args) => args.run(context),
+            Self::Find(args) => args.run(context),
+            Self::Tree(args) => args.run(context),
+            Self::Df(args) => args.run(context),
+            Self::Du(args) => args.run(context),
+            Self::Checksum(args) => args.run(context),
+            Self::CopyOut(args) => args.run(context),
+            Self::TarOut(args) => args.run(context),
             Self::Snapshot(command) => command.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
@@ -154,7 +178,7 @@ impl Command {
 }
 
 /// The whole tree of commands, as data.
-fn tree() -> clap::Command {
+fn commands() -> clap::Command {
     Cli::command()
 }
 
@@ -181,6 +205,6 @@ fn misused(error: &clap::Error) -> ExitCode {
 mod tests {
     #[test]
     fn the_tree_of_commands_contradicts_itself_nowhere() {
-        super::tree().debug_assert();
+        super::commands().debug_assert();
     }
 }

@@ -12,7 +12,7 @@ mod table;
 pub(crate) use date::utc;
 pub(crate) use fields::Fields;
 pub(crate) use list::List;
-pub(crate) use progress::Progress;
+pub(crate) use progress::{Progress, fancy};
 pub(crate) use screen::Screen;
 pub(crate) use style::{Colour, Style};
 pub(crate) use table::{Align, Table};

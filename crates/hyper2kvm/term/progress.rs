@@ -76,14 +76,9 @@ impl Watch for Progress {
 
 impl State {
     fn new(style: Style) -> Self {
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-            .iter()
-            .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
-            .unwrap_or_default()
-            .to_ascii_lowercase();
         Self {
             style,
-            fancy: locale.contains("utf-8") || locale.contains("utf8"),
+            fancy: fancy(),
             label: "working",
             began: Instant::now(),
             drawn: None,
@@ -163,6 +158,16 @@ impl State {
         let left = self.total.saturating_sub(self.done);
         (rate, left.checked_div(pace))
     }
+}
+
+/// Whether the terminal knows more than ASCII, by the locale.
+pub(crate) fn fancy() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// `part / whole * of`, without overflow; 0 of nothing.

@@ -137,7 +137,11 @@ mod tests {
     #[test]
     fn patterns_match_whole_names() {
         for (pattern, yes, no) in [
-            ("*.conf", &[&b".conf"[..], b"a.conf", b"a.conf.conf"][..], &[&b"a.conf~"[..], b"conf"][..]),
+            (
+                "*.conf",
+                &[&b".conf"[..], b"a.conf", b"a.conf.conf"][..],
+                &[&b"a.conf~"[..], b"conf"][..],
+            ),
             ("a?c", &[b"abc", b"a\xffc"], &[b"ac", b"abbc"]),
             ("[a-c]x[!0-9]", &[b"bxz"], &[b"dxz", b"bx5"]),
             ("[]x]", &[b"]", b"x"], &[b"y"]),
@@ -148,8 +152,10 @@ mod tests {
             ("", &[b""], &[b"x"]),
             ("**", &[b"", b"anything"], &[]),
         ] {
-            yes.iter().for_each(|name| assert!(is(pattern, name), "{pattern} {name:?}"));
-            no.iter().for_each(|name| assert!(!is(pattern, name), "{pattern} {name:?}"));
+            yes.iter()
+                .for_each(|name| assert!(is(pattern, name), "{pattern} {name:?}"));
+            no.iter()
+                .for_each(|name| assert!(!is(pattern, name), "{pattern} {name:?}"));
         }
         assert!(Glob::new("*.JPG".into(), true).matches(b"a.jPg"));
         assert!(!Glob::new("[!A]".into(), true).matches(b"a"));

@@ -29,8 +29,16 @@ fn a_tree_is_copied_as_the_kernel_shows_it() {
 fn what_is_left_out_is_named() {
     let dir = linux();
     std::fs::create_dir(dir.path().join("out")).unwrap();
-    let ran = run(dir.path(), &["copy-out", "-m", "/dev/sda2", "sda.img:/dev", "out"]).good();
-    assert!(ran.err.contains("dev/zero is left out: a device is made with --devices only"), "{ran:?}");
+    let ran = run(
+        dir.path(),
+        &["copy-out", "-m", "/dev/sda2", "sda.img:/dev", "out"],
+    )
+    .good();
+    assert!(
+        ran.err
+            .contains("dev/zero is left out: a device is made with --devices only"),
+        "{ran:?}"
+    );
     assert!(ran.err.contains("dev/pipe is left out"), "{ran:?}");
     assert_eq!(names(&dir.path().join("out/dev")), [""; 0]);
 }
@@ -39,7 +47,11 @@ fn what_is_left_out_is_named() {
 fn sources_go_into_a_directory_or_get_a_new_name() {
     let dir = linux();
     std::fs::create_dir(dir.path().join("out")).unwrap();
-    copy(dir.path(), &["sda.img:/etc/hostname", ":/links/climb", ":/home", "out"]).good();
+    copy(
+        dir.path(),
+        &["sda.img:/etc/hostname", ":/links/climb", ":/home", "out"],
+    )
+    .good();
     assert_eq!(names(&dir.path().join("out")), ["climb", "home", "hostname"]);
     // A link that was named is followed, in the guest.
     assert_eq!(std::fs::read(dir.path().join("out/climb")).unwrap(), b"fixture\n");
@@ -62,7 +74,10 @@ fn what_is_there_is_kept_unless_force_is_said() {
     std::fs::write(out.join("etc/other"), "mine").unwrap();
     let ran = copy(dir.path(), &["sda.img:/etc", "out"]);
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.err.contains("/etc: there is something of this name already"), "{ran:?}");
+    assert!(
+        ran.err.contains("/etc: there is something of this name already"),
+        "{ran:?}"
+    );
     assert_eq!(std::fs::read(out.join("etc/hostname")).unwrap(), b"mine");
     copy(dir.path(), &["--force", "sda.img:/etc", "out"]).good();
     assert_eq!(std::fs::read(out.join("etc/hostname")).unwrap(), b"fixture\n");
@@ -110,7 +125,12 @@ fn without_owners_nothing_runs_as_somebody_else() {
 #[test]
 fn json_counts_what_was_copied() {
     let dir = linux();
-    let json = run(dir.path(), &["copy-out", "--json", "-m", "/dev/sda2", "sda.img:/", "out"]).good().json();
+    let json = run(
+        dir.path(),
+        &["copy-out", "--json", "-m", "/dev/sda2", "sda.img:/", "out"],
+    )
+    .good()
+    .json();
     assert_eq!(json["symlinks"], 9);
     assert_eq!(json["hard-links"], 2);
     assert_eq!(json["skipped"].as_array().unwrap().len(), 3);
@@ -126,10 +146,20 @@ fn a_copy_that_is_stopped_leaves_no_half_files() {
     std::fs::create_dir(&tree).unwrap();
     let file = std::fs::File::create(tree.join("large")).unwrap();
     for i in 0..400_u64 {
-        file.write_all_at(&vec![(i % 255) as u8 + 1; 1 << 20], i << 20).unwrap();
+        file.write_all_at(&vec![(i % 255) as u8 + 1; 1 << 20], i << 20)
+            .unwrap();
     }
     let image = dir.path().join("large.img");
-    let args = ["-q", "-F", "-t", "ext4", "-d", tree.to_str().unwrap(), image.to_str().unwrap(), "500M"];
+    let args = [
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-d",
+        tree.to_str().unwrap(),
+        image.to_str().unwrap(),
+        "500M",
+    ];
     h2k_testkit::oracle::ok("mke2fs", &args);
     std::fs::create_dir(dir.path().join("out")).unwrap();
     let mut child = start(dir.path(), &["copy-out", "large.img:/large", "out"]);

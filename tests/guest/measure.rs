@@ -12,7 +12,10 @@ fn find_finds_what_gnu_find_finds() {
         (&[][..], &[][..]),
         (&["--type", "f"], &["-type", "f"]),
         (&["--type", "l", "--name", "*e*"], &["-type", "l", "-name", "*e*"]),
-        (&["--type", "d", "--max-depth", "1"], &["-maxdepth", "1", "-type", "d"]),
+        (
+            &["--type", "d", "--max-depth", "1"],
+            &["-maxdepth", "1", "-type", "d"],
+        ),
         (&["--name", "star\\*\\[x]"], &["-name", "star\\*\\[x]"]),
         (&["--name", "[!a-z]*"], &["-name", "[!a-z]*"]),
         (&["--iname", "CASE"], &["-iname", "CASE"]),
@@ -29,7 +32,12 @@ fn find_finds_what_gnu_find_finds() {
         ours.sort();
         // In its own words: paths from the mount, which has no name in the guest.
         let script = "cd \"$1\" && shift && LC_ALL=C find . \"$@\" -print0";
-        let mut args = vec!["-c".into(), script.into(), "sh".into(), kernel.path().as_os_str().to_owned()];
+        let mut args = vec![
+            "-c".into(),
+            script.into(),
+            "sh".into(),
+            kernel.path().as_os_str().to_owned(),
+        ];
         args.extend(theirs.iter().map(Into::into));
         let found = oracle::run("sh", &args);
         assert!(found.status.success(), "{found:?}");
@@ -53,14 +61,24 @@ fn checksums_are_those_sha256sum_makes_and_checks() {
     let mut lines: Vec<&[u8]> = sums.split(|b| *b == b'\n').filter(|l| !l.is_empty()).collect();
     lines.sort();
     let script = "cd \"$1\" && find . -type f -print0 | xargs -0 sha256sum | sed 's|  ./|  /|'";
-    let args = ["-c".as_ref(), script.as_ref(), "sh".as_ref(), kernel.path().as_os_str()];
+    let args = [
+        "-c".as_ref(),
+        script.as_ref(),
+        "sh".as_ref(),
+        kernel.path().as_os_str(),
+    ];
     let theirs = oracle::run("sh", &args).stdout;
     let mut want: Vec<&[u8]> = theirs.split(|b| *b == b'\n').filter(|l| !l.is_empty()).collect();
     want.sort();
     assert!(want.len() > 20);
     assert_eq!(lines, want);
     // And BLAKE3 of the same, in the order of the names.
-    let args = [&["checksum", "-r", "--kind", "blake3", "--json"][..], &ALONE, &["sda.img:/etc"]].concat();
+    let args = [
+        &["checksum", "-r", "--kind", "blake3", "--json"][..],
+        &ALONE,
+        &["sda.img:/etc"],
+    ]
+    .concat();
     let json = run(dir.path(), &args).good().json();
     let files = json["files"].as_array().unwrap();
     assert_eq!(files.len(), 3);
@@ -78,7 +96,16 @@ fn a_large_file_has_the_checksum_of_its_content_with_holes_and_all() {
     std::fs::create_dir(&tree).unwrap();
     crate::run::raw_disk(&tree.join("large"), 40 << 20, 3_000_000, 7);
     let image = dir.path().join("large.img");
-    let args = ["-q", "-F", "-t", "ext4", "-d", tree.to_str().unwrap(), image.to_str().unwrap(), "64M"];
+    let args = [
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-d",
+        tree.to_str().unwrap(),
+        image.to_str().unwrap(),
+        "64M",
+    ];
     oracle::ok("mke2fs", &args);
     let want = oracle::ok("sha256sum", &[tree.join("large")]);
     let ours = run(dir.path(), &["checksum", "large.img:/large"]).good().out;
@@ -92,10 +119,21 @@ fn du_and_df_count_what_the_kernel_counts() {
     let kernel = mounted(dir.path());
     for (option, flag) in [("--apparent-size", "-b"), ("--bytes", "-B1")] {
         let args = [&["du", "--bytes", option][..], &ALONE, &["sda.img:/"]].concat();
-        let args: Vec<&str> = args.into_iter().enumerate().filter(|(i, a)| *i < 2 || *a != "--bytes").map(|(_, a)| a).collect();
+        let args: Vec<&str> = args
+            .into_iter()
+            .enumerate()
+            .filter(|(i, a)| *i < 2 || *a != "--bytes")
+            .map(|(_, a)| a)
+            .collect();
         let ours = run(dir.path(), &args).good().out;
         let script = "cd \"$1\" && du $2 . | sed 's|\\t\\.$|\\t/|; s|\\t\\./|\\t/|'";
-        let args = ["-c".as_ref(), script.as_ref(), "sh".as_ref(), kernel.path().as_os_str(), flag.as_ref()];
+        let args = [
+            "-c".as_ref(),
+            script.as_ref(),
+            "sh".as_ref(),
+            kernel.path().as_os_str(),
+            flag.as_ref(),
+        ];
         let theirs = oracle::ok("sh", &args);
         let sorted = |text: &str| {
             let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -110,14 +148,28 @@ fn du_and_df_count_what_the_kernel_counts() {
         assert_eq!(sorted(&ours), sorted(&theirs), "{option}");
     }
     let json = run(dir.path(), &["df", "--json", "sda.img"]).good().json();
-    let root = json["filesystems"].as_array().unwrap().iter().find(|f| f["source"] == "/dev/sda2").unwrap().clone();
+    let root = json["filesystems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|f| f["source"] == "/dev/sda2")
+        .unwrap()
+        .clone();
     let script = "stat -f -c '%b %f %S %c %d' \"$1\"";
-    let args = ["-c".as_ref(), script.as_ref(), "sh".as_ref(), kernel.path().as_os_str()];
+    let args = [
+        "-c".as_ref(),
+        script.as_ref(),
+        "sh".as_ref(),
+        kernel.path().as_os_str(),
+    ];
     let said = oracle::ok("sh", &args);
     let n: Vec<u64> = said.split_whitespace().map(|n| n.parse().unwrap()).collect();
     assert_eq!(root["size"], n[0] * n[2]);
     assert_eq!(root["free"], n[1] * n[2]);
-    assert_eq!((root["nodes"].as_u64(), root["nodes-free"].as_u64()), (Some(n[3]), Some(n[4])));
+    assert_eq!(
+        (root["nodes"].as_u64(), root["nodes-free"].as_u64()),
+        (Some(n[3]), Some(n[4]))
+    );
 }
 
 /// Whether this `du` counts the size of a directory.
@@ -129,17 +181,35 @@ fn same_directories(mount: &std::path::Path) -> bool {
 #[test]
 fn stat_tells_everything_and_tree_draws_it() {
     let dir = linux();
-    let json = run(dir.path(), &["stat", "-q", "--json", "sda.img:/etc/hostname", ":/bin"]).good().json();
+    let json = run(
+        dir.path(),
+        &["stat", "-q", "--json", "sda.img:/etc/hostname", ":/bin"],
+    )
+    .good()
+    .json();
     let one = &json["files"][0];
-    assert_eq!((one["source"].as_str(), one["mode"].as_str()), (Some("/dev/sda2"), Some("0644")));
+    assert_eq!(
+        (one["source"].as_str(), one["mode"].as_str()),
+        (Some("/dev/sda2"), Some("0644"))
+    );
     assert_eq!(one["xattrs"][0]["name"], "user.bytes");
     assert_eq!(one["xattrs"][1]["value"], "hello world");
     assert_eq!(json["files"][1]["target"], "usr/bin");
     assert_eq!(json["files"][1]["real-path"], "/bin");
-    let text = run(dir.path(), &["stat", "-q", "-L", "sda.img:/links/climb"]).good().out;
-    assert!(text.contains("real path  /etc/hostname") && text.contains("size       8"), "{text}");
+    let text = run(dir.path(), &["stat", "-q", "-L", "sda.img:/links/climb"])
+        .good()
+        .out;
+    assert!(
+        text.contains("real path  /etc/hostname") && text.contains("size       8"),
+        "{text}"
+    );
     let tree = run(dir.path(), &["tree", "-q", "sda.img:/home"]).good().out;
-    assert_eq!(tree, "/home\n├── one\n├── private\n└── two\n\n1 directories, 2 files\n");
-    let tree = run(dir.path(), &["tree", "-q", "-d", "-L", "1", "sda.img:/boot"]).good().out;
+    assert_eq!(
+        tree,
+        "/home\n├── one\n├── private\n└── two\n\n1 directories, 2 files\n"
+    );
+    let tree = run(dir.path(), &["tree", "-q", "-d", "-L", "1", "sda.img:/boot"])
+        .good()
+        .out;
     assert_eq!(tree, "/boot\n└── efi\n\n1 directories, 0 files\n");
 }

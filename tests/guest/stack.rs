@@ -40,7 +40,10 @@ fn volume_group(dir: &Path, filesystem: &Path) {
         let meta = meta.to_str().unwrap();
         let vg = format!("h2k{}", std::process::id());
         oracle::ok("lvm", &["pvcreate", "-y", "--config", &config, a, b]);
-        oracle::ok("lvm", &["vgcreate", "-y", "-s", "1M", "--config", &config, &vg, a, b]);
+        oracle::ok(
+            "lvm",
+            &["vgcreate", "-y", "-s", "1M", "--config", &config, &vg, a, b],
+        );
         oracle::ok("lvm", &["vgcfgbackup", "--config", &config, "-f", meta, &vg]);
         let text = std::fs::read_to_string(meta).unwrap();
         let end = text.rfind('}').unwrap();
@@ -76,11 +79,26 @@ fn a_guest_on_a_volume_group_across_two_disks_is_read() {
     std::fs::create_dir_all(tree.join("etc")).unwrap();
     std::fs::create_dir_all(tree.join("usr")).unwrap();
     let vg = format!("h2k{}", std::process::id());
-    std::fs::write(tree.join("etc/fstab"), format!("/dev/mapper/{vg}-root / ext4 defaults 0 1\n")).unwrap();
-    let noise: Vec<u8> = (0..6_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    std::fs::write(
+        tree.join("etc/fstab"),
+        format!("/dev/mapper/{vg}-root / ext4 defaults 0 1\n"),
+    )
+    .unwrap();
+    let noise: Vec<u8> = (0..6_000_000_u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     std::fs::write(tree.join("noise"), &noise).unwrap();
     let fs = dir.path().join("fs.img");
-    let args = ["-q", "-F", "-t", "ext4", "-d", tree.to_str().unwrap(), fs.to_str().unwrap(), "16M"];
+    let args = [
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-d",
+        tree.to_str().unwrap(),
+        fs.to_str().unwrap(),
+        "16M",
+    ];
     oracle::ok("mke2fs", &args);
     volume_group(dir.path(), &fs);
     let want = h2k_testkit::hash::sha256(&noise);
@@ -91,7 +109,9 @@ fn a_guest_on_a_volume_group_across_two_disks_is_read() {
         assert_eq!(sum.err, "");
     }
     let volume = format!("/dev/{vg}/root");
-    let report = run(dir.path(), &["filesystems", "--json", "a.img", "b.img"]).good().json();
+    let report = run(dir.path(), &["filesystems", "--json", "a.img", "b.img"])
+        .good()
+        .json();
     assert_eq!(report["filesystems"][0]["source"], volume);
     assert_eq!(report["filesystems"][0]["mount-points"][0], "/");
     // One disk of two: what is missing is named.
@@ -117,16 +137,32 @@ fn keys_come_from_files_the_environment_and_descriptors() {
     encrypted(dir.path());
     std::fs::write(dir.path().join("key"), b"\x01\x02\x00binary\nkey").unwrap();
     std::fs::write(dir.path().join("passphrase"), "correct horse\n").unwrap();
-    let locked = run(dir.path(), &["partitions", "--json", "sda.img", "sde.img"]).good().json();
+    let locked = run(dir.path(), &["partitions", "--json", "sda.img", "sde.img"])
+        .good()
+        .json();
     let luks = |json: &serde_json::Value| -> Vec<bool> {
         let all = json["devices"].as_array().unwrap().iter();
-        all.filter(|d| !d["luks"].is_null()).map(|d| d["luks"]["unlocked"].as_bool().unwrap()).collect()
+        all.filter(|d| !d["luks"].is_null())
+            .map(|d| d["luks"]["unlocked"].as_bool().unwrap())
+            .collect()
     };
     assert_eq!(luks(&locked), [false, false]);
     let ran = run(dir.path(), &["ls", "sda.img:/"]);
-    assert!(ran.code == 1 && ran.err.contains("--key /dev/sda:file:PATH"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.err.contains("--key /dev/sda:file:PATH"),
+        "{ran:?}"
+    );
     // A passphrase from an editor ends with a line end, which is not part of it; a key file may hold anything.
-    let args = ["partitions", "--json", "sda.img", "sde.img", "--key", "/dev/sda:file:passphrase", "--key", "/dev/sdb:file:key"];
+    let args = [
+        "partitions",
+        "--json",
+        "sda.img",
+        "sde.img",
+        "--key",
+        "/dev/sda:file:passphrase",
+        "--key",
+        "/dev/sdb:file:key",
+    ];
     let open = run(dir.path(), &args).good().json();
     assert_eq!(luks(&open), [true, true]);
     let inside = |d: &serde_json::Value| d["device"] == "/dev/vgc/lv";
@@ -148,8 +184,20 @@ fn keys_come_from_files_the_environment_and_descriptors() {
         assert!(script(line).contains("(open)"), "{line}");
     }
     std::fs::write(dir.path().join("wrong"), "wrong").unwrap();
-    let ran = run(dir.path(), &["partitions", "sda.img", "--key", "/dev/sda:file:wrong"]);
-    assert!(ran.code == 2 && ran.err.contains("opens with this secret"), "{ran:?}");
-    let ran = run(dir.path(), &["partitions", "sda.img", "--key", "/dev/sdz:file:passphrase"]);
-    assert!(ran.code == 1 && ran.err.contains("encrypted are: /dev/sda"), "{ran:?}");
+    let ran = run(
+        dir.path(),
+        &["partitions", "sda.img", "--key", "/dev/sda:file:wrong"],
+    );
+    assert!(
+        ran.code == 2 && ran.err.contains("opens with this secret"),
+        "{ran:?}"
+    );
+    let ran = run(
+        dir.path(),
+        &["partitions", "sda.img", "--key", "/dev/sdz:file:passphrase"],
+    );
+    assert!(
+        ran.code == 1 && ran.err.contains("encrypted are: /dev/sda"),
+        "{ran:?}"
+    );
 }

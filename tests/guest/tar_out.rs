@@ -5,7 +5,13 @@ use h2k_testkit::oracle;
 use std::path::{Path, PathBuf};
 
 fn archive(dir: &Path, more: &[&str]) -> PathBuf {
-    let args = [&["tar-out", "--force"][..], &ALONE, more, &["sda.img:/", "made.tar"]].concat();
+    let args = [
+        &["tar-out", "--force"][..],
+        &ALONE,
+        more,
+        &["sda.img:/", "made.tar"],
+    ]
+    .concat();
     run(dir, &args).good();
     dir.join("made.tar")
 }
@@ -13,7 +19,13 @@ fn archive(dir: &Path, more: &[&str]) -> PathBuf {
 fn extracted(tar: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     let script = "tar --xattrs --xattrs-include='*' --numeric-owner -xpf \"$1\" -C \"$2\" 2>&1";
-    let args = ["-c".as_ref(), script.as_ref(), "sh".as_ref(), tar.as_os_str(), to.as_os_str()];
+    let args = [
+        "-c".as_ref(),
+        script.as_ref(),
+        "sh".as_ref(),
+        tar.as_os_str(),
+        to.as_os_str(),
+    ];
     assert_eq!(oracle::ok("sh", &args), "", "GNU tar has something to say");
 }
 
@@ -64,14 +76,29 @@ fn long_names_and_targets_and_large_numbers_go_through() {
     std::os::unix::fs::FileExt::write_all_at(&file, b"end", (9 << 30) - 3).unwrap();
     drop(file);
     let image = dir.path().join("odd.img");
-    let args = ["-q", "-F", "-t", "ext4", "-d", tree.to_str().unwrap(), image.to_str().unwrap(), "64M"];
+    let args = [
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-d",
+        tree.to_str().unwrap(),
+        image.to_str().unwrap(),
+        "64M",
+    ];
     oracle::ok("mke2fs", &args);
     run(dir.path(), &["tar-out", "-q", "odd.img:/", "odd.tar"]).good();
     let to = dir.path().join("out");
     std::fs::create_dir(&to).unwrap();
     let script = "tar --xattrs --numeric-owner --warning=no-unknown-keyword -xpf \"$1\" -C \"$2\" 2>&1";
     let tar = dir.path().join("odd.tar");
-    let args = ["-c".as_ref(), script.as_ref(), "sh".as_ref(), tar.as_os_str(), to.as_os_str()];
+    let args = [
+        "-c".as_ref(),
+        script.as_ref(),
+        "sh".as_ref(),
+        tar.as_os_str(),
+        to.as_os_str(),
+    ];
     oracle::ok("sh", &args);
     let mut end = [0; 3];
     let huge = std::fs::File::open(to.join("huge")).unwrap();
@@ -87,7 +114,10 @@ fn an_archive_is_there_whole_or_not_at_all() {
     std::fs::write(dir.path().join("made.tar"), "mine").unwrap();
     let args = [&["tar-out"][..], &ALONE, &["sda.img:/", "made.tar"]].concat();
     let ran = run(dir.path(), &args);
-    assert!(ran.code == 1 && ran.err.contains("made.tar exists already"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.err.contains("made.tar exists already"),
+        "{ran:?}"
+    );
     let ran = run(dir.path(), &["tar-out", "sda.img:/gone", "new.tar"]);
     assert_eq!(ran.code, 1);
     assert!(!dir.path().join("new.tar").exists() && !dir.path().join("new.tar.part").exists());

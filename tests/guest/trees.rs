@@ -16,7 +16,10 @@ pub fn facts(root: &Path) -> Facts {
     let mut todo: Vec<PathBuf> = vec![PathBuf::new()];
     let mut paths = Vec::new();
     while let Some(below) = todo.pop() {
-        let mut names: Vec<_> = std::fs::read_dir(root.join(&below)).unwrap().map(|e| e.unwrap()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(root.join(&below))
+            .unwrap()
+            .map(|e| e.unwrap())
+            .collect();
         names.sort_by_key(std::fs::DirEntry::file_name);
         for entry in names {
             let path = below.join(entry.file_name());
@@ -79,6 +82,10 @@ pub fn same(ours: &Facts, theirs: &Facts) {
         assert_eq!(ours.get(name), Some(line), "{shown}");
     }
     for name in ours.keys() {
-        assert!(theirs.contains_key(name), "{} is too much", String::from_utf8_lossy(name));
+        assert!(
+            theirs.contains_key(name),
+            "{} is too much",
+            String::from_utf8_lossy(name)
+        );
     }
 }

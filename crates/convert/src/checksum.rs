@@ -164,7 +164,11 @@ impl<'a> Checksums<'a> {
 }
 
 fn short(at: u64, len: u64) -> Error {
-    Error::corrupt("file", at, format!("the content ends here, {len} bytes were promised"))
+    Error::corrupt(
+        "file",
+        at,
+        format!("the content ends here, {len} bytes were promised"),
+    )
 }
 
 /// A file as the copier sees disks.

@@ -71,6 +71,10 @@ const READERS: &[Reader] = &[
         open: |disks, limits| plain(h2k_xfs::open(one(disks)?, limits)?),
     },
     Reader {
+        kinds: &["iso9660"],
+        open: |disks, limits| plain(h2k_iso::open(one(disks)?, limits)?),
+    },
+    Reader {
         kinds: &["ntfs"],
         open: |disks, limits| plain(h2k_ntfs::open(one(disks)?, limits)?),
     },

@@ -37,12 +37,20 @@ impl Args {
             screen.document(&report);
             return Ok(exit::DONE);
         }
-        screen.say(&self.table(&report).render(screen.out, "", &|column, cell| match column {
-            0 => screen.out.bold(cell),
-            _ => cell.to_owned(),
-        }));
+        screen.say(
+            &self
+                .table(&report)
+                .render(screen.out, "", &|column, cell| match column {
+                    0 => screen.out.bold(cell),
+                    _ => cell.to_owned(),
+                }),
+        );
         for problem in &report.problems {
-            let device = if problem.device.is_empty() { "the guest" } else { &problem.device };
+            let device = if problem.device.is_empty() {
+                "the guest"
+            } else {
+                &problem.device
+            };
             screen.warn(&format!("{}: {}", shown(device), shown(&problem.message)));
         }
         Ok(exit::DONE)
@@ -64,13 +72,25 @@ impl Args {
         for fs in &report.filesystems {
             let [total, used, free, share] = self.numbers(fs);
             let points = shown(&fs.mount_points.join(" "));
-            table.row([shown(&fs.source), shown(&fs.type_), total, used, free, share, points]);
+            table.row([
+                shown(&fs.source),
+                shown(&fs.type_),
+                total,
+                used,
+                free,
+                share,
+                points,
+            ]);
         }
         table
     }
 
     fn numbers(&self, fs: &FilesystemReport) -> [String; 4] {
-        let (total, free) = if self.inodes { (fs.nodes, fs.nodes_free) } else { (Some(fs.size), fs.free) };
+        let (total, free) = if self.inodes {
+            (fs.nodes, fs.nodes_free)
+        } else {
+            (Some(fs.size), fs.free)
+        };
         let (Some(total), Some(free)) = (total, free) else {
             return ["-"; 4].map(str::to_owned);
         };
@@ -80,7 +100,9 @@ impl Args {
             false => human(n),
         };
         // Rounded up, as df does: 1 % is not nothing.
-        let share = u128::from(used).saturating_mul(100).div_ceil(u128::from(total.max(1)));
+        let share = u128::from(used)
+            .saturating_mul(100)
+            .div_ceil(u128::from(total.max(1)));
         [shown(total), shown(used), shown(free), format!("{share}%")]
     }
 }

@@ -154,7 +154,11 @@ impl Run<'_> {
                 above.allocated = above.allocated.saturating_add(dir.allocated);
                 above.size = above.size.saturating_add(dir.size);
             }
-            let deepest = if self.args.summarize { Some(0) } else { self.args.max_depth };
+            let deepest = if self.args.summarize {
+                Some(0)
+            } else {
+                self.args.max_depth
+            };
             if deepest.is_none_or(|deepest| dir.depth <= deepest) {
                 self.show(&dir);
             }
@@ -172,8 +176,17 @@ impl Run<'_> {
             });
             return;
         }
-        let count = if self.args.apparent_size { dir.size } else { dir.allocated };
-        let count = if self.args.bytes { count.to_string() } else { human(count) };
-        self.list.text(&[count.as_bytes(), b"\t", &screen.name(&dir.path), b"\n"].concat());
+        let count = if self.args.apparent_size {
+            dir.size
+        } else {
+            dir.allocated
+        };
+        let count = if self.args.bytes {
+            count.to_string()
+        } else {
+            human(count)
+        };
+        self.list
+            .text(&[count.as_bytes(), b"\t", &screen.name(&dir.path), b"\n"].concat());
     }
 }

@@ -84,7 +84,11 @@ impl Args {
     }
 
     fn one(&self, tree: &Tree, path: &[u8], meter: &mut Meter) -> Result<(One, Stat)> {
-        let place = if self.follow { tree.find(path, meter)? } else { tree.find_itself(path, meter)? };
+        let place = if self.follow {
+            tree.find(path, meter)?
+        } else {
+            tree.find_itself(path, meter)?
+        };
         let stat = tree.stat(place)?;
         let real = real_path(tree, path, &stat, meter)?;
         let all = tree.xattrs(place, meter)?;
@@ -116,7 +120,10 @@ fn real_path(tree: &Tree, path: &[u8], stat: &Stat, meter: &mut Meter) -> Result
     if stat.kind != FileKind::Link {
         return Ok(tree.canonical(path, meter)?.unwrap_or_else(|| path.to_vec()));
     }
-    let end = path.iter().rposition(|b| *b != b'/').map_or(0, |i| i.saturating_add(1));
+    let end = path
+        .iter()
+        .rposition(|b| *b != b'/')
+        .map_or(0, |i| i.saturating_add(1));
     let trimmed = path.get(..end).unwrap_or_default();
     let cut = trimmed.iter().rposition(|b| *b == b'/').unwrap_or(0);
     let (dir, name) = trimmed.split_at(cut);
@@ -172,7 +179,11 @@ fn plain(one: &One, stat: &Stat, screen: &Screen) -> String {
 /// The bytes behind a name that is not text.
 fn unhexed(entry: &FileEntry) -> Vec<u8> {
     let hexed = entry.name_bytes.as_deref().unwrap_or_default().as_bytes();
-    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|p| u8::from_str_radix(p, 16).ok());
+    let byte = |pair: &[u8]| {
+        std::str::from_utf8(pair)
+            .ok()
+            .and_then(|p| u8::from_str_radix(p, 16).ok())
+    };
     hexed.chunks(2).filter_map(byte).collect()
 }
 
@@ -198,10 +209,7 @@ mod tests {
 
     #[test]
     fn times_are_shown_to_the_nanosecond() {
-        let time = Time {
-            seconds: 0,
-            nanos: 5,
-        };
+        let time = Time { seconds: 0, nanos: 5 };
         assert_eq!(precise(time), "1970-01-01 00:00:00.000000005 UTC");
     }
 }

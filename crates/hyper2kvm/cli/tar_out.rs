@@ -57,8 +57,10 @@ impl Args {
         let screen = &context.screen;
         let to_stdout = self.to.as_os_str() == "-";
         if to_stdout && screen.json {
-            return Err(Failure::invalid("standard output cannot hold both the archive and a JSON document")
-                .advise("name a file for the archive, or leave --json out"));
+            return Err(
+                Failure::invalid("standard output cannot hold both the archive and a JSON document")
+                    .advise("name a file for the archive, or leave --json out"),
+            );
         }
         let (guest, paths) = self.guest.open(&[self.path])?;
         let (tree, warnings) = guest::tree(&guest, screen)?;

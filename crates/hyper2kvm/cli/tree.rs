@@ -101,8 +101,16 @@ impl Run<'_> {
         if !screen.json {
             self.list.text(&[&screen.name(start)[..], b"\n"].concat());
         }
-        let deepest = self.args.level.and_then(|l| usize::try_from(l).ok()).unwrap_or(usize::MAX);
-        let lines = if fancy() { ["│   ", "    ", "├── ", "└── "] } else { ["|   ", "    ", "|-- ", "`-- "] };
+        let deepest = self
+            .args
+            .level
+            .and_then(|l| usize::try_from(l).ok())
+            .unwrap_or(usize::MAX);
+        let lines = if fancy() {
+            ["│   ", "    ", "├── ", "└── "]
+        } else {
+            ["|   ", "    ", "|-- ", "`-- "]
+        };
         let [bar, blank, tee, corner] = lines;
         // Whether the directory drawn at each level was the last of its own.
         let mut closed: Vec<bool> = Vec::new();
@@ -142,7 +150,13 @@ impl Run<'_> {
             }
             closed.push(next.last);
             if is_dir && next.depth < deepest && seen.insert(next.place) {
-                self.enter(&next.path, next.place, next.depth.saturating_add(1), meter, &mut todo)?;
+                self.enter(
+                    &next.path,
+                    next.place,
+                    next.depth.saturating_add(1),
+                    meter,
+                    &mut todo,
+                )?;
             }
         }
         Ok(())

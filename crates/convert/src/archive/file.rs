@@ -32,7 +32,9 @@ impl FileOut {
 
 impl Write for FileOut {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let end = self.at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let end = self
+            .at
+            .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         if end > self.len {
             self.len = end.saturating_add(GROW);
             self.file.set_len(self.len).map_err(told)?;

@@ -154,7 +154,11 @@ impl Member {
         number(&mut block, UID, u64::from(self.uid));
         number(&mut block, GID, u64::from(self.gid));
         number(&mut block, SIZE, self.size);
-        number(&mut block, MTIME, u64::try_from(self.modified.seconds).unwrap_or(0));
+        number(
+            &mut block,
+            MTIME,
+            u64::try_from(self.modified.seconds).unwrap_or(0),
+        );
         put(&mut block, KIND, &[self.kind]);
         put(&mut block, TARGET, &self.target);
         put(&mut block, MAGIC, b"ustar\x0000");
@@ -234,7 +238,15 @@ mod tests {
 
     #[test]
     fn a_record_counts_the_digits_of_its_own_length() {
-        for (value, want) in [(3, "8"), (5, "11"), (92, "98"), (93, "99"), (94, "101"), (992, "999"), (993, "1001")] {
+        for (value, want) in [
+            (3, "8"),
+            (5, "11"),
+            (92, "98"),
+            (93, "99"),
+            (94, "101"),
+            (992, "999"),
+            (993, "1001"),
+        ] {
             let mut records = Records::default();
             records.add(b"k", &vec![b'v'; value]);
             let text = String::from_utf8(records.bytes).unwrap();

@@ -146,7 +146,12 @@ impl Run<'_> {
     }
 
     /// Archives one thing. The outer error ends the archive; the inner one was told.
-    fn one(&mut self, name: &[u8], place: Place, stat: &Stat) -> h2k_block::Result<std::result::Result<(), ()>> {
+    fn one(
+        &mut self,
+        name: &[u8],
+        place: Place,
+        stat: &Stat,
+    ) -> h2k_block::Result<std::result::Result<(), ()>> {
         let tell = |run: &mut Self, e: Error| {
             (run.trouble)(name, &e);
             Ok(Err(()))
@@ -212,7 +217,9 @@ impl Run<'_> {
         let map = runs.as_ref().map(|runs| sparse_map(runs, stat.len));
         let whole_file: Vec<Range<u64>> = std::iter::once(0..stat.len).collect();
         let runs = runs.unwrap_or(whole_file);
-        member.size = runs.iter().fold(0_u64, |sum, r| sum.saturating_add(r.end.saturating_sub(r.start)));
+        member.size = runs
+            .iter()
+            .fold(0_u64, |sum, r| sum.saturating_add(r.end.saturating_sub(r.start)));
         if let Some(map) = &map {
             records.sparse(&member.name, stat.len);
             member.size = member.size.saturating_add(length(map));
@@ -239,14 +246,16 @@ impl Run<'_> {
         let mut refused = None;
         let to = &mut *self.to;
         let len = run.end.saturating_sub(run.start);
-        let read = self.piece.each(self.tree, place, run, self.stop, &mut |_, bytes| {
-            if let Err(e) = to.write_all(bytes) {
-                refused = Some(e);
-                return Err(Error::new(Class::Io, "the archive"));
-            }
-            written = written.saturating_add(length(bytes));
-            Ok(())
-        });
+        let read = self
+            .piece
+            .each(self.tree, place, run, self.stop, &mut |_, bytes| {
+                if let Err(e) = to.write_all(bytes) {
+                    refused = Some(e);
+                    return Err(Error::new(Class::Io, "the archive"));
+                }
+                written = written.saturating_add(length(bytes));
+                Ok(())
+            });
         if let Some(e) = refused {
             return Err(e.into());
         }
@@ -310,7 +319,10 @@ fn sparse_map(runs: &[Range<u64>], len: u64) -> Vec<u8> {
 
 /// What a program that knows nothing of sparse files calls one.
 fn sparse_name(name: &[u8]) -> Vec<u8> {
-    let at = name.iter().rposition(|b| *b == b'/').map_or(0, |i| i.saturating_add(1));
+    let at = name
+        .iter()
+        .rposition(|b| *b == b'/')
+        .map_or(0, |i| i.saturating_add(1));
     let (dir, base) = name.split_at(at);
     [dir, b"GNUSparseFile.0/", base].concat()
 }

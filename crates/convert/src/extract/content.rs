@@ -49,7 +49,11 @@ impl Piece {
 }
 
 fn short(at: u64, end: u64) -> Error {
-    Error::corrupt("file", at, format!("the content ends here, {end} bytes were promised"))
+    Error::corrupt(
+        "file",
+        at,
+        format!("the content ends here, {end} bytes were promised"),
+    )
 }
 
 /// The run that begins at `at`: up to where, and whether anything is stored there.

@@ -25,9 +25,7 @@ pub(super) struct Dest {
 #[derive(Clone)]
 pub(super) struct Dir(Rc<OwnedFd>);
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Dest {
     /// Opens the directory the user named; links in its name are the user's own and followed.
@@ -78,7 +76,8 @@ impl Dest {
 
 /// A name as the host takes it.
 fn os(name: &[u8]) -> Result<&OsStr> {
-    let plain = !name.is_empty() && !name.contains(&b'/') && !name.contains(&0) && !matches!(name, b"." | b"..");
+    let plain =
+        !name.is_empty() && !name.contains(&b'/') && !name.contains(&0) && !matches!(name, b"." | b"..");
     match plain {
         true => Ok(OsStr::from_bytes(name)),
         false => Err(Error::new(Class::Invalid, "no host can hold a file of this name")),
@@ -97,7 +96,10 @@ fn failed(e: Errno, name: &[u8]) -> Error {
             let why = Error::from(e);
             Error::new(
                 Class::Unsupported,
-                format!("the host's file system cannot hold a file of this name ({})", why.sentence()),
+                format!(
+                    "the host's file system cannot hold a file of this name ({})",
+                    why.sentence()
+                ),
             )
             .advise("copy to another file system, or use tar-out")
         }
@@ -147,7 +149,10 @@ impl Dir {
     pub(super) fn make_link(&self, name: &[u8], target: &[u8], force: bool) -> Result<()> {
         self.vacant(name, force)?;
         if target.is_empty() || target.contains(&0) {
-            return Err(Error::new(Class::Unsupported, "no host can hold a link with this target"));
+            return Err(Error::new(
+                Class::Unsupported,
+                "no host can hold a link with this target",
+            ));
         }
         rustix::fs::symlinkat(OsStr::from_bytes(target), &*self.0, os(name)?).map_err(|e| failed(e, name))
     }
@@ -163,13 +168,17 @@ impl Dir {
         self.vacant(name, force)?;
         let (kind, device) = match (kind, device) {
             (FileKind::Fifo, _) => (FileType::Fifo, 0),
-            (FileKind::CharDevice, Some((major, minor))) => (FileType::CharacterDevice, makedev(major, minor)),
+            (FileKind::CharDevice, Some((major, minor))) => {
+                (FileType::CharacterDevice, makedev(major, minor))
+            }
             (FileKind::BlockDevice, Some((major, minor))) => (FileType::BlockDevice, makedev(major, minor)),
             _ => return Err(Error::unsupported("a device without a number")),
         };
         let made = rustix::fs::mknodat(&*self.0, os(name)?, kind, mode, device);
         made.map_err(|e| match e {
-            Errno::PERM => Error::new(Class::Refused, "only root may make devices").advise("leave --devices out"),
+            Errno::PERM => {
+                Error::new(Class::Refused, "only root may make devices").advise("leave --devices out")
+            }
             e => failed(e, name),
         })
     }
@@ -204,7 +213,10 @@ impl Dir {
                 Err(e) => return Err(failed(e, name)),
             }
         }
-        Err(Error::new(Class::Busy, "the directory is full of unfinished files"))
+        Err(Error::new(
+            Class::Busy,
+            "the directory is full of unfinished files",
+        ))
     }
 }
 
@@ -227,7 +239,11 @@ impl Part {
             return Ok(());
         };
         let (dir, name) = (&*self.dir.0, os(&self.name)?);
-        let flags = if force { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+        let flags = if force {
+            RenameFlags::empty()
+        } else {
+            RenameFlags::NOREPLACE
+        };
         let done = match rustix::fs::renameat_with(dir, part, dir, name, flags) {
             // This file system cannot rename without replacing; a hard link cannot replace either.
             Err(Errno::INVAL | Errno::NOSYS) if !force => {

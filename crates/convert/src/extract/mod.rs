@@ -133,8 +133,14 @@ impl CopyOut {
             Ok(dest) => return Ok((dest, None)),
             Err(e) if e.class() == Class::NotFound && self.from.len() == 1 => {}
             Err(e) if e.class() == Class::NotFound => {
-                let error = Error::new(Class::NotFound, "several things are copied into a directory that is there");
-                return Err(about(error.advise(format!("make it first: mkdir {}", self.to.display())), &self.to));
+                let error = Error::new(
+                    Class::NotFound,
+                    "several things are copied into a directory that is there",
+                );
+                return Err(about(
+                    error.advise(format!("make it first: mkdir {}", self.to.display())),
+                    &self.to,
+                ));
             }
             // A file of that name: with --force it is replaced.
             Err(e) if e.class() == Class::Invalid && self.from.len() == 1 => {}
@@ -203,7 +209,13 @@ impl Run<'_> {
             return Err(Error::new(Class::Cancelled, "stopped"));
         }
         let mut below = to.clone();
-        below.extend(visit.path.split(|b| *b == b'/').filter(|p| !p.is_empty()).map(<[u8]>::to_vec));
+        below.extend(
+            visit
+                .path
+                .split(|b| *b == b'/')
+                .filter(|p| !p.is_empty())
+                .map(<[u8]>::to_vec),
+        );
         let done = match visit.stat {
             Ok(stat) => self.one(&below, visit.place, &stat),
             Err(e) => Err(e),
@@ -275,7 +287,14 @@ impl Run<'_> {
         }
         let dir = self.dest.enter(above)?;
         let part = dir.make_file(name, self.job.force)?;
-        let read = content::copy(self.tree, place, stat.len, part.file(), &mut self.piece, self.stop)?;
+        let read = content::copy(
+            self.tree,
+            place,
+            stat.len,
+            part.file(),
+            &mut self.piece,
+            self.stop,
+        )?;
         self.keeper.file(part.file(), stat, self.tree, place)?;
         part.finish(self.job.force)?;
         self.report.files = self.report.files.saturating_add(1);

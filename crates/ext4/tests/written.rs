@@ -456,3 +456,164 @@ fn damaged_indices_are_written_to_or_refused() {
     oracle::run("e2fsck", &["-fyD", image.to_str().unwrap()]);
     mutations(&image, 4_000, 16);
 }
+
+/// Every other block: as many runs as blocks, in trees of three levels.
+#[test]
+fn a_file_in_a_thousand_pieces_grows_and_shrinks() {
+    for options in [
+        "-t ext4 -b 1024",
+        "-t ext2 -b 1024",
+        "-t ext4 -b 1024 -O bigalloc -C 2048",
+    ] {
+        let scratch = Scratch::new();
+        let image = scratch.make(options, "16M");
+        let mut subject = Subject::open(&image).unwrap();
+        let mut model = MemFs::new();
+        let (root, twin_root) = (subject.fs.root(), model.root());
+        subject.fs.rmdir(root, b"lost+found").unwrap();
+        let file = subject.fs.create(root, b"pieces", 0o644).unwrap();
+        let twin = model.create(twin_root, b"pieces", 0o644).unwrap();
+        for n in 0..1100_u64 {
+            // Neighbours on the volume must not be neighbours in the file.
+            let at = (n * 7 % 1100) * 4096 + 100;
+            subject.fs.write_at(file, at, &[n as u8 | 1; 900]).unwrap();
+            model.write_at(twin, at, &[n as u8 | 1; 900]).unwrap();
+        }
+        subject.judge(options);
+        for len in [4_000_000, 2_222_222, 800_000, 60_000, 9_000_000, 5_000, 0] {
+            subject.fs.truncate(file, len).unwrap();
+            model.truncate(twin, len).unwrap();
+            subject.judge(options);
+            let theirs = listing::of_fs(&open(&image, Journal::Replay), Options::UNIX).unwrap();
+            let ours = listing::of_fs(&model, Options::UNIX).unwrap();
+            assert_eq!(
+                listing::differences(&ours.text, &theirs.text),
+                None,
+                "{options}, {len}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_past_two_gibibytes_is_announced_in_the_superblock() {
+    for options in [
+        "-t ext2 -b 1024 -O ^large_file,^resize_inode",
+        "-t ext4 -O ^large_file,^resize_inode",
+        "-t ext3 -b 4096 -O ^large_file,^resize_inode",
+    ] {
+        let scratch = Scratch::new();
+        let image = scratch.make(options, "16M");
+        let mut subject = Subject::open(&image).unwrap();
+        let root = subject.fs.root();
+        let file = subject.fs.create(root, b"long", 0o644).unwrap();
+        subject.judge(options);
+        let has = || {
+            open(&image, Journal::Replay)
+                .facts()
+                .features
+                .iter()
+                .any(|f| f == "large_file")
+        };
+        assert!(!has());
+        let at = (3 << 30) + 77;
+        subject.fs.write_at(file, at, b"far away").unwrap();
+        subject.fs.write_at(file, 10, b"near").unwrap();
+        subject.judge(options);
+        assert!(has());
+        let mut buf = [0; 16];
+        let fs = open(&image, Journal::Replay);
+        assert_eq!(fs.read_at(file, at - 1, &mut buf).unwrap(), 9);
+        assert_eq!(&buf[..9], b"\0far away");
+        subject.fs.remove(root, b"long").unwrap();
+        subject.judge(options);
+        // Where no map reaches.
+        let file = subject.fs.create(root, b"longer", 0o644).unwrap();
+        let e = subject.fs.write_at(file, 1 << 50, b"x").unwrap_err();
+        assert_eq!(e.class(), Class::Limit);
+        subject.judge(options);
+    }
+}
+
+#[test]
+fn subdirectories_are_not_counted_past_what_a_link_count_can_say() {
+    let scratch = Scratch::new();
+    let image = scratch.make("-t ext4 -b 1024 -N 400", "8M");
+    let mut subject = Subject::open(&image).unwrap();
+    let root = subject.fs.root();
+    let dir = subject.fs.mkdir(root, b"many", 0o755).unwrap();
+    for n in 0..60 {
+        subject
+            .fs
+            .mkdir(dir, format!("a-name-of-some-length-{n}").as_bytes(), 0o755)
+            .unwrap();
+    }
+    subject.judge("few");
+    oracle::ok(
+        "debugfs",
+        &["-w", "-R", "sif many links_count 64999", image.to_str().unwrap()],
+    );
+    let mut subject = Subject::open(&image).unwrap();
+    let mut links = || {
+        let name = format!("more-{}", subject.fs.usage().unwrap().free);
+        subject.fs.mkdir(dir, name.as_bytes(), 0o755).unwrap();
+        subject.fs.stat(dir).unwrap().links
+    };
+    assert_eq!((links(), links(), links()), (65_000, 1, 1));
+}
+
+#[test]
+fn a_shared_block_of_attributes_is_copied_before_it_is_changed() {
+    if !kernel_helps() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let image = scratch.make("-t ext4 -b 1024", "16M");
+    {
+        let mounted = mount(&image, "ext4", "rw").unwrap();
+        for n in 0..5 {
+            let path = mounted.path().join(format!("f{n}"));
+            std::fs::write(&path, "").unwrap();
+            rustix::fs::setxattr(&path, "user.big", &[7; 500], rustix::fs::XattrFlags::empty()).unwrap();
+        }
+    }
+    let blocks = || oracle::ok("debugfs", &["-R", "stat f1", image.to_str().unwrap()]);
+    let acl = |text: &str| {
+        text.split("File ACL: ")
+            .nth(1)
+            .unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let before = acl(&blocks());
+    assert_eq!(
+        before,
+        acl(&oracle::ok(
+            "debugfs",
+            &["-R", "stat f2", image.to_str().unwrap()]
+        )),
+        "not shared"
+    );
+    let mut subject = Subject::open(&image).unwrap();
+    let root = subject.fs.root();
+    let node = |fs: &dyn FsRead, name: &str| fs.lookup(root, name.as_bytes()).unwrap().unwrap();
+    let (one, two) = (node(&subject.fs, "f1"), node(&subject.fs, "f2"));
+    subject.fs.set_xattr(one, b"user.big", &[8; 501]).unwrap();
+    subject.fs.remove_xattr(two, b"user.big").unwrap();
+    subject.fs.remove(root, b"f3").unwrap();
+    subject.judge("shared");
+    assert_ne!(acl(&blocks()), before);
+    let mounted = mount(&image, "ext4", "ro").unwrap();
+    let value = |n: u32| {
+        let mut buf = vec![0; 600];
+        let n = rustix::fs::getxattr(mounted.path().join(format!("f{n}")), "user.big", &mut buf)?;
+        buf.truncate(n);
+        Ok::<_, rustix::io::Errno>(buf)
+    };
+    assert_eq!(value(0).unwrap(), vec![7; 500]);
+    assert_eq!(value(1).unwrap(), vec![8; 501]);
+    assert!(value(2).is_err());
+    assert_eq!(value(4).unwrap(), vec![7; 500]);
+}

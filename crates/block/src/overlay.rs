@@ -1,4 +1,4 @@
-use crate::{BlockRead, BlockWrite, Class, Error, Extent, Kind, RawSpan, Result};
+use crate::{BlockRead, BlockWrite, Class, Error, Extent, HostFile, Kind, RawSpan, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -7,10 +7,26 @@ const PAGE: u64 = 4096;
 const PAGE_BYTES: usize = 4096;
 static ZERO_PAGE: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
 
+/// Pages a spill file grows by.
+const GROWTH: u64 = 256;
+
+/// Where the bytes of an edited page are.
+enum Page {
+    Memory(Box<[u8; PAGE_BYTES]>),
+    /// In the spill file, at this multiple of the page size.
+    Spilled(u64),
+}
+
 /// What was edited, in pages. A page with bytes hides a range of zeros, and that hides the disk below.
 #[derive(Default)]
 struct Pages {
-    bytes: BTreeMap<u64, Box<[u8; PAGE_BYTES]>>,
+    bytes: BTreeMap<u64, Page>,
+    /// How many of them are in memory.
+    held: u64,
+    /// Places in the spill file that were used and are free again.
+    free: Vec<u64>,
+    /// Places in the spill file that were ever used.
+    spilled: u64,
     /// First page to first page after: apart from each other, never split, only joined.
     zeros: BTreeMap<u64, u64>,
 }
@@ -51,7 +67,11 @@ impl Pages {
     fn zero(&mut self, mut first: u64, mut last: u64) {
         let gone: Vec<u64> = self.bytes.range(first..last).map(|(page, _)| *page).collect();
         for page in gone {
-            self.bytes.remove(&page);
+            match self.bytes.remove(&page) {
+                Some(Page::Memory(_)) => self.held = self.held.saturating_sub(1),
+                Some(Page::Spilled(slot)) => self.free.push(slot),
+                None => {}
+            }
         }
         // Join what overlaps or touches.
         while let Some((start, end)) = self.zeros.range(..=last).next_back()
@@ -69,11 +89,12 @@ impl Pages {
 /// Edits kept apart from the disk they edit. Fixes and replayed journals land here; the source stays as it was.
 ///
 /// Kept in memory, 4 KiB a page: right for fixes and journals, wrong for rewriting a whole guest. What it may
-/// take is bounded by [`Overlay::with_limit`].
+/// take is bounded by [`Overlay::with_limit`]; [`Overlay::spilling`] goes on in a file of the host.
 pub struct Overlay {
     below: Arc<dyn BlockRead>,
     pages: RwLock<Pages>,
     limit: u64,
+    spill: Option<Arc<dyn HostFile>>,
 }
 
 impl Overlay {
@@ -91,7 +112,24 @@ impl Overlay {
             below,
             pages: RwLock::default(),
             limit: bytes / PAGE,
+            spill: None,
         }
+    }
+
+    /// The same; edited pages beyond `bytes` go to `file`, whose content is lost. It holds nothing that means
+    /// anything without this overlay, and is best one that nobody else can name.
+    #[must_use]
+    pub fn spilling(below: Arc<dyn BlockRead>, bytes: u64, file: Arc<dyn HostFile>) -> Self {
+        Self {
+            spill: Some(file),
+            ..Self::with_limit(below, bytes)
+        }
+    }
+
+    /// How many pages are in memory.
+    #[must_use]
+    pub fn held_pages(&self) -> u64 {
+        self.read().held
     }
 
     /// How many 4 KiB pages were touched.
@@ -136,8 +174,16 @@ impl Overlay {
         let mut page = 0;
         while let Some(next) = pages.next_edit(page) {
             let at = next.saturating_mul(PAGE);
-            if let Some(bytes) = pages.bytes.get(&next) {
+            if let Some(edited) = pages.bytes.get(&next) {
                 let room = usize::try_from(len.saturating_sub(at).min(PAGE)).unwrap_or(PAGE_BYTES);
+                let mut copy = ZERO_PAGE;
+                let bytes = match edited {
+                    Page::Memory(bytes) => bytes,
+                    Page::Spilled(slot) => {
+                        self.fetch_spilled(*slot, 0, &mut copy)?;
+                        &copy
+                    }
+                };
                 show(Edit::Bytes(at, bytes.get(..room).unwrap_or_default()))?;
                 page = next.saturating_add(1);
             } else {
@@ -155,6 +201,35 @@ impl Overlay {
 
     fn write(&self) -> RwLockWriteGuard<'_, Pages> {
         self.pages.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self) -> Result<&dyn HostFile> {
+        self.spill
+            .as_deref()
+            .ok_or_else(|| Error::new(Class::Invalid, "a page was spilled without a file to spill to"))
+    }
+
+    fn fetch_spilled(&self, slot: u64, skip: usize, buf: &mut [u8]) -> Result<()> {
+        let at = slot.saturating_mul(PAGE);
+        let at = at.saturating_add(u64::try_from(skip).unwrap_or(u64::MAX));
+        self.file()?
+            .read_at(at, buf)
+            .map_err(|e| e.through("overlay's spill file"))
+    }
+
+    fn store_spilled(&self, slot: u64, skip: usize, bytes: &[u8]) -> Result<()> {
+        let file = self.file()?;
+        let end = slot.saturating_add(1).saturating_mul(PAGE);
+        let at = slot.saturating_mul(PAGE);
+        let at = at.saturating_add(u64::try_from(skip).unwrap_or(u64::MAX));
+        let stored = if file.len() < end {
+            file.set_len(end.saturating_add(GROWTH.saturating_mul(PAGE)))
+        } else {
+            Ok(())
+        };
+        stored
+            .and_then(|()| file.write_at(at, bytes))
+            .map_err(|e| e.through("overlay's spill file"))
     }
 
     /// What lies below a page: the bytes a partial write leaves alone.
@@ -202,12 +277,15 @@ impl BlockRead for Overlay {
             let Some(dst) = buf.get_mut(piece) else {
                 continue;
             };
-            if let Some(edited) = pages.bytes.get(&page) {
-                if let Some(src) = edited.get(skip..).and_then(|s| s.get(..dst.len())) {
-                    dst.copy_from_slice(src);
+            match pages.bytes.get(&page) {
+                Some(Page::Memory(edited)) => {
+                    if let Some(src) = edited.get(skip..).and_then(|s| s.get(..dst.len())) {
+                        dst.copy_from_slice(src);
+                    }
                 }
-            } else if pages.zeros_until(page).is_some() {
-                dst.fill(0);
+                Some(Page::Spilled(slot)) => self.fetch_spilled(*slot, skip, dst)?,
+                None if pages.zeros_until(page).is_some() => dst.fill(0),
+                None => {}
             }
         }
         Ok(())
@@ -255,36 +333,59 @@ impl BlockRead for Overlay {
 
 impl BlockWrite for Overlay {
     fn store(&self, offset: u64, buf: &[u8]) -> Result<()> {
-        // What can fail happens before anything is changed. Pages read below while we hold the lock: two writers
-        // of one page must not both start from what lies there.
+        // What can fail happens before anything is changed, but for what the spill file's host does. Pages read below
+        // while we hold the lock: two writers of one page must not both start from what lies there.
         let mut pages = self.write();
         let mut fresh = Vec::new();
+        let (mut held, mut spilled, mut taken) = (pages.held, pages.spilled, 0_usize);
         for (page, skip, piece) in touched(offset, buf.len()) {
             if pages.bytes.contains_key(&page) {
                 continue;
             }
-            let held = pages.bytes.len().saturating_add(fresh.len());
-            if u64::try_from(held).unwrap_or(u64::MAX) >= self.limit {
+            let whole = skip == 0 && piece.len() == PAGE_BYTES;
+            let bytes = if whole || pages.zeros_until(page).is_some() {
+                Box::new(ZERO_PAGE)
+            } else {
+                self.base(page)?
+            };
+            if held < self.limit {
+                held = held.saturating_add(1);
+                fresh.push((page, Page::Memory(bytes)));
+                continue;
+            }
+            if self.spill.is_none() {
                 return Err(Error::new(
                     Class::Limit,
                     format!("the edits need more than {} pages of memory", self.limit),
                 )
                 .at("overlay", offset));
             }
-            let whole = skip == 0 && piece.len() == PAGE_BYTES;
-            if whole || pages.zeros_until(page).is_some() {
-                fresh.push((page, Box::new(ZERO_PAGE)));
+            let again = pages.free.iter().rev().nth(taken).copied();
+            let slot = again.unwrap_or(spilled);
+            if again.is_some() {
+                taken = taken.saturating_add(1);
             } else {
-                fresh.push((page, self.base(page)?));
+                spilled = spilled.saturating_add(1);
             }
+            self.store_spilled(slot, 0, bytes.as_slice())?;
+            fresh.push((page, Page::Spilled(slot)));
         }
+        let left = pages.free.len().saturating_sub(taken);
+        pages.free.truncate(left);
+        (pages.held, pages.spilled) = (held, spilled);
         pages.bytes.extend(fresh);
         for (page, skip, piece) in touched(offset, buf.len()) {
-            if let Some(edited) = pages.bytes.get_mut(&page)
-                && let Some(src) = buf.get(piece)
-                && let Some(dst) = edited.get_mut(skip..).and_then(|s| s.get_mut(..src.len()))
-            {
-                dst.copy_from_slice(src);
+            let Some(src) = buf.get(piece) else {
+                continue;
+            };
+            match pages.bytes.get_mut(&page) {
+                Some(Page::Memory(edited)) => {
+                    if let Some(dst) = edited.get_mut(skip..).and_then(|s| s.get_mut(..src.len())) {
+                        dst.copy_from_slice(src);
+                    }
+                }
+                Some(Page::Spilled(slot)) => self.store_spilled(*slot, skip, src)?,
+                None => {}
             }
         }
         Ok(())

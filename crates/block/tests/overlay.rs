@@ -35,7 +35,17 @@ fn below(len: usize) -> Vec<u8> {
 
 fn check(len: usize, ops: &[Op]) {
     let source = Arc::new(MemDisk::new(below(len)));
-    let overlay = Overlay::new(source.clone());
+    check_one(len, ops, &source, &Overlay::new(source.clone()));
+    // The same with a page or none in memory, the others in a file.
+    for held in [0, 4096] {
+        let file = Arc::new(MemDisk::new(Vec::new()));
+        let overlay = Overlay::spilling(source.clone(), held, file);
+        check_one(len, ops, &source, &overlay);
+        assert!(overlay.held_pages() <= held / 4096);
+    }
+}
+
+fn check_one(len: usize, ops: &[Op], source: &Arc<MemDisk>, overlay: &Overlay) {
     let mut model = below(len);
     for op in ops {
         match *op {
@@ -62,7 +72,7 @@ fn check(len: usize, ops: &[Op]) {
 
     // The map covers the disk without gaps, and what it calls zero is zero.
     let mut end = 0;
-    for extent in extents(&overlay, 0..len as u64) {
+    for extent in extents(overlay, 0..len as u64) {
         let extent = extent.unwrap();
         assert_eq!(extent.start, end);
         end = extent.end();
@@ -89,7 +99,7 @@ fn check(len: usize, ops: &[Op]) {
     assert!(copy.to_vec() == model, "by pages");
     assert_eq!(overlay.dirty_pages(), pages);
     let (disk, log) = (MemDisk::new(below(len)), MemDisk::default());
-    h2k_block::commit(&overlay, &disk, &log).unwrap();
+    h2k_block::commit(overlay, &disk, &log).unwrap();
     assert!(disk.to_vec() == model, "by commit");
 }
 
@@ -176,4 +186,20 @@ fn a_write_beyond_the_limit_changes_nothing() {
     assert!(all[..8192].iter().all(|b| *b == 1) && all[8192..].iter().all(|b| *b == 7));
     overlay.store_zeros(0..40_960).unwrap();
     overlay.write_at(4096, &[2; 8192]).unwrap();
+}
+
+#[test]
+fn pages_beyond_the_limit_go_to_a_file_and_their_places_are_used_again() {
+    let file = Arc::new(MemDisk::new(vec![0xcc; 10]));
+    let overlay = Overlay::spilling(Arc::new(MemDisk::new(below(1 << 22))), 8 * 4096, file.clone());
+    for round in 0..20_u8 {
+        overlay.write_at(100, &[round; 400_000]).unwrap();
+        let mut got = [0; 2];
+        overlay.read_at(300_000, &mut got).unwrap();
+        assert_eq!(got, [round; 2]);
+        overlay.store_zeros(0..1 << 21).unwrap();
+    }
+    // A hundred pages and what the file grows by.
+    assert!(file.len() < 400 * 4096, "{} bytes were spilled", file.len());
+    assert_eq!(overlay.held_pages(), 0);
 }

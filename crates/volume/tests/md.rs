@@ -405,6 +405,46 @@ fn data_over_the_superblock_would_be_an_array_in_itself() {
     );
 }
 
+/// md(4): chunks of RAID0 need not be a power of two, only a multiple of 4 KiB.
+#[test]
+fn stripes_of_any_chunk_size_alternate() {
+    for (disks, chunk) in [(2_u32, 12 << 10), (3, 20 << 10), (3, 4 << 10), (4, 36 << 10)] {
+        let member = Member {
+            level: 0,
+            chunk_sectors: chunk / 512,
+            disks,
+            data: 180 << 10,
+            ..Member::default()
+        };
+        let members: Vec<_> = (0..disks)
+            .map(|number| {
+                Member {
+                    number,
+                    ..member.clone()
+                }
+                .disk()
+            })
+            .collect();
+        let volumes = scan_all(members.iter().rev().map(|m| mem(m.clone())).collect());
+        assert_eq!(problems(&volumes), Vec::<String>::new(), "{disks} {chunk}");
+        let array = volumes.find("/dev/md127").unwrap();
+        // What does not fill a chunk at the end of a member is not used.
+        let chunk = chunk as usize;
+        let rows = (180 << 10) / chunk;
+        let mut expected = Vec::new();
+        for row in 0..rows {
+            for member in &members {
+                let at = (16 << 10) + row * chunk;
+                expected.extend_from_slice(&member[at..at + chunk]);
+            }
+        }
+        assert!(
+            all(array.disk.as_ref()) == expected,
+            "{disks} disks, chunks of {chunk}"
+        );
+    }
+}
+
 /// A member of version 0.90: 64 KiB blocks, the superblock in the last.
 fn member90(number: u32, big: bool) -> Vec<u8> {
     let mut words = vec![0_u32; 1024];

@@ -161,6 +161,28 @@ fn the_backup_takes_over_whatever_part_of_the_primary_is_damaged() {
 }
 
 #[test]
+fn the_backup_takes_over_in_sectors_of_4096_bytes() {
+    let gpt = Gpt {
+        sector: 4096,
+        partitions: vec![(16, 31), (32, 63)],
+        ..Gpt::default()
+    };
+    let good = gpt.disk(200);
+    assert_eq!(problems(&one_disk(good.clone())), Vec::<String>::new());
+    let two = [(1, 16 * 4096, 16 * 4096), (2, 32 * 4096, 32 * 4096)];
+    // A field of the header, and all of the disk before the first partition, protective MBR and entries included.
+    for gone in [4096 + 40..4096 + 44, 0..16 * 4096] {
+        let mut disk = good.clone();
+        disk[gone.clone()].fill(0);
+        let volumes = one_disk(disk);
+        assert_eq!(partitions(&volumes), two, "{gone:?}");
+        let said = problems(&volumes).join("\n");
+        assert!(said.contains("backup"), "{gone:?}: {said}");
+        assert_eq!(volumes.list[0].table.as_ref().unwrap().sector_size, 4096);
+    }
+}
+
+#[test]
 fn a_damaged_backup_is_a_warning() {
     let mut disk = Gpt::default().disk(400);
     disk[399 * 512 + 40] ^= 1;
@@ -326,6 +348,22 @@ fn an_mbr_in_sectors_of_4096_bytes_is_found_by_what_its_partitions_hold() {
         ]
     );
     assert_eq!(volumes.list[1].identity.as_ref().unwrap().kind, "ext2");
+}
+
+#[test]
+fn a_bsd_label_inside_a_partition_is_named() {
+    let mut disk = vec![0; 600 * 512];
+    boot_record(&mut disk, 0, &[(0xa5, 63, 400)]);
+    // struct disklabel in the second sector of the slice: d_magic and d_magic2.
+    put(&mut disk, 64 * 512, &0x8256_4557_u32.to_le_bytes());
+    put(&mut disk, 64 * 512 + 132, &0x8256_4557_u32.to_le_bytes());
+    let volumes = one_disk(disk);
+    assert_eq!(partitions(&volumes), [(1, 63 * 512, 400 * 512)]);
+    let said = problems(&volumes);
+    assert!(
+        said[0].contains("/dev/sda1") && said[0].contains("BSD disklabel"),
+        "{said:?}"
+    );
 }
 
 #[test]

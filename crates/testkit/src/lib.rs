@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod corpus;
+pub mod door;
 pub mod faulty;
 pub mod fixture;
 pub mod hash;

@@ -20,6 +20,14 @@ pub fn knock(disk: Arc<dyn BlockRead>) {
     }
 }
 
+/// The same for UDF.
+pub fn knock_udf(disk: Arc<dyn BlockRead>) {
+    let len = disk.len();
+    if let Ok(fs) = h2k_iso::udf::open(disk, &LIMITS) {
+        ask(&fs, len);
+    }
+}
+
 /// The same in one view.
 pub fn knock_in(disk: Arc<dyn BlockRead>, view: View) {
     let len = disk.len();

@@ -14,3 +14,4 @@ mod corpus;
 mod damage;
 mod door;
 mod makers;
+mod udf;

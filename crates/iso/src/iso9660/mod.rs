@@ -18,4 +18,6 @@ mod volume;
 mod zisofs;
 
 pub use names::Names;
+pub(crate) use names::safe;
+pub(crate) use time::seconds;
 pub use volume::{Iso, Options, View, open, open_with, probe};

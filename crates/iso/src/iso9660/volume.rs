@@ -184,6 +184,12 @@ fn facts(disk: &dyn BlockRead, trees: &Trees, tree: &Tree, rock: bool) -> Facts 
 }
 
 impl Iso {
+    /// Whether the tree that is read has Rock Ridge: modes, owners, links.
+    #[must_use]
+    pub fn has_rock_ridge(&self) -> bool {
+        self.rock.is_some()
+    }
+
     /// The inode of the record at byte `node`; of a directory that is the record it has of itself.
     fn inode(&self, node: Node) -> Result<Arc<Inode>> {
         let found = self.inodes.get(node.0, || {
@@ -372,7 +378,10 @@ impl FsRead for Iso {
         Ok(Stat {
             kind: inode.kind,
             len: inode.len,
-            allocated: inode.stored.next_multiple_of(SECTOR),
+            allocated: inode
+                .stored
+                .checked_next_multiple_of(SECTOR)
+                .unwrap_or(inode.stored),
             mode: rock.mode.and_then(|m| u16::try_from(m & 0o7777).ok()),
             uid: rock.uid,
             gid: rock.gid,

@@ -63,16 +63,25 @@ const READERS: &[Reader] = &[
         open: |disks, limits| plain(h2k_ext4::open(one(disks)?, limits)?),
     },
     Reader {
-        kinds: &["vfat", "exfat"],
+        kinds: &["vfat"],
         open: |disks, limits| plain(h2k_fat::open(one(disks)?, limits)?),
+    },
+    Reader {
+        kinds: &["exfat"],
+        open: |disks, limits| plain(h2k_fat::exfat::open(one(disks)?, limits)?),
+    },
+    Reader {
+        kinds: &["iso9660", "udf"],
+        open: |disks, limits| {
+            Ok(Opened {
+                fs: h2k_iso::open(one(disks)?, limits)?.into(),
+                subvolumes: None,
+            })
+        },
     },
     Reader {
         kinds: &["xfs"],
         open: |disks, limits| plain(h2k_xfs::open(one(disks)?, limits)?),
-    },
-    Reader {
-        kinds: &["iso9660"],
-        open: |disks, limits| plain(h2k_iso::open(one(disks)?, limits)?),
     },
     Reader {
         kinds: &["ntfs"],

@@ -3,7 +3,7 @@
 use crate::layout::{InodeItem, Key, Timespec, kind};
 use crate::tree::Root;
 use crate::volume::Volume;
-use h2k_block::{Class, Error, Result};
+use h2k_block::{Error, Result};
 use h2k_fs::{FileKind, Time};
 use zerocopy::FromBytes;
 
@@ -33,7 +33,9 @@ pub(crate) struct Inode {
 /// The inode `number` of the subvolume whose tree is `root`.
 pub(crate) fn read(volume: &Volume, root: &Root, number: u64) -> Result<Inode> {
     let Some(cursor) = root.get(volume, Key::new(number, kind::INODE, 0))? else {
-        return Err(Error::new(Class::NotFound, format!("there is no inode {number}")));
+        // Numbers come from directory entries, so somebody's entry leads nowhere.
+        let what = format!("there is no inode {number}, to which a directory leads");
+        return Err(Error::corrupt("inode item", root.at, what));
     };
     let at = cursor.at();
     let bad = |what: String| Error::corrupt("inode item", at, format!("inode {number}: {what}"));

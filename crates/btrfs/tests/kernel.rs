@@ -1,7 +1,7 @@
 //! Differential: volumes filled by the kernel, compared with the kernel's own mount.
 
-use crate::made::{TREE, Volume, bash, sync};
-use h2k_block::{Limits, Meter};
+use crate::made::{TREE, Volume, bash, disk, sync};
+use h2k_block::{BlockRead, Limits, Meter};
 use h2k_btrfs::Btrfs;
 use h2k_fs::{FsRead, lookup_path};
 use h2k_testkit::listing::{self, Options};
@@ -9,6 +9,8 @@ use h2k_testkit::oracle::ok;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a volume is made with: number of devices, mkfs.btrfs's options, mount options.
 type Made = (usize, &'static [&'static str], &'static str);
@@ -234,5 +236,36 @@ fn names_that_share_a_hash_are_told_apart() {
         let mut buf = [0; 64];
         let n = fs.read_at(node, 0, &mut buf).unwrap();
         assert_eq!(&buf[..n], name.as_bytes());
+    }
+}
+
+#[test]
+fn a_huge_volume_opens_with_few_reads() {
+    let mut volume = Volume::make(1, "15T", &["-K"]);
+    let Some(mounted) = volume.mount("") else { return };
+    std::fs::write(mounted.path().join("file"), b"content").unwrap();
+    drop(mounted);
+    let counting = Arc::new(Counting(disk(&volume.images[0]), AtomicU64::new(0)));
+    let fs = h2k_btrfs::open(vec![counting.clone()], &Limits::default()).unwrap();
+    let mut names = Vec::new();
+    fs.list(fs.root(), &mut |e| {
+        names.push(e.name.to_vec());
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(names, [b"file".to_vec()]);
+    let reads = counting.1.load(Ordering::Relaxed);
+    assert!(reads < 30, "{reads} reads to list a root directory");
+}
+
+struct Counting(Arc<dyn BlockRead>, AtomicU64);
+
+impl BlockRead for Counting {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+    fn fetch(&self, offset: u64, buf: &mut [u8]) -> h2k_block::Result<()> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.read_at(offset, buf)
     }
 }

@@ -1,4 +1,5 @@
-//! dpkg: stanzas of fields in `/var/lib/dpkg/status`, and one file a package in `status.d` (images without dpkg).
+//! dpkg: stanzas of fields in `/var/lib/dpkg/status`, what an interrupted run left in `updates`, and one file a package
+//! in `status.d` (images without dpkg).
 //!
 //! Sources: deb-control(5), dpkg-query(1), Debian Policy chapter 5.
 
@@ -7,9 +8,11 @@ use crate::files::{join, whole};
 use crate::package::filled;
 use crate::{ConfigFile, Database, Files, Format, Package, State};
 use h2k_block::{Limits, Meter, Result};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 const STATUS: &str = "/var/lib/dpkg/status";
+const UPDATES: &str = "/var/lib/dpkg/updates";
 const STATUS_D: &str = "/var/lib/dpkg/status.d";
 
 /// Reads dpkg's database, if there is one.
@@ -28,6 +31,7 @@ pub fn find(files: &dyn Files, limits: &Limits) -> Result<Option<Database>> {
         if let Some(file) = status {
             let bytes = whole(&*file, &mut meter, "dpkg status")?;
             parse(&bytes, STATUS, &mut meter, &mut database)?;
+            update(files, &mut meter, &mut database)?;
         }
         for name in parts.unwrap_or_default() {
             // Lists of checksums lie beside the stanzas.
@@ -44,6 +48,50 @@ pub fn find(files: &dyn Files, limits: &Limits) -> Result<Option<Database>> {
     };
     database.error = read().err();
     Ok(Some(database))
+}
+
+/// Brings in what dpkg wrote down but did not merge into its status file: numbered files of stanzas, the later ones
+/// newer, each in the place of what was known of the package.
+fn update(files: &dyn Files, meter: &mut Meter, database: &mut Database) -> Result<()> {
+    let mut newer = Database::empty(Format::Dpkg, UPDATES);
+    for name in files.names(UPDATES.as_bytes(), meter)?.unwrap_or_default() {
+        if !name.iter().all(u8::is_ascii_digit) {
+            continue;
+        }
+        let path = join(UPDATES.as_bytes(), &name);
+        if let Some(file) = files.open(&path)? {
+            let bytes = whole(&*file, meter, "dpkg update")?;
+            parse(&bytes, &text(&path), meter, &mut newer)?;
+        }
+    }
+    if newer.packages.is_empty() {
+        return Ok(());
+    }
+    database.warn(format!(
+        "dpkg was interrupted: {} changes were not in its status file yet",
+        newer.packages.len()
+    ));
+    let key = |package: &Package| (package.name.clone(), package.arch.clone());
+    let mut places: HashMap<_, _> = database
+        .packages
+        .iter()
+        .enumerate()
+        .map(|(i, p)| (key(p), i))
+        .collect();
+    for package in newer.packages {
+        let key = key(&package);
+        match places.get(&key).and_then(|i| database.packages.get_mut(*i)) {
+            Some(known) => *known = package,
+            None => {
+                places.insert(key, database.packages.len());
+                database.packages.push(package);
+            }
+        }
+    }
+    for what in newer.warnings {
+        database.warn(what);
+    }
+    Ok(())
 }
 
 /// Reads the stanzas in `bytes` into `database`. `from` is the path they were read from.

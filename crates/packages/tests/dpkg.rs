@@ -76,10 +76,18 @@ const FORMAT: &str = "${Package}|${Version}|${Architecture}|${Source}|${Maintain
 
 /// What `dpkg-query` says of a status file, blank lines left out.
 fn dpkg_says(status: &str) -> Vec<String> {
+    dpkg_says_with(status, &[])
+}
+
+/// The same, with files in `updates`.
+fn dpkg_says_with(status: &str, updates: &[(&str, &str)]) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("status"), status).unwrap();
     for part in ["updates", "info", "triggers"] {
         std::fs::create_dir(dir.path().join(part)).unwrap();
+    }
+    for (name, text) in updates {
+        std::fs::write(dir.path().join("updates").join(name), text).unwrap();
     }
     let admin = format!("--admindir={}", dir.path().display());
     let said = oracle::ok("dpkg-query", &[&admin, "-W", "-f", FORMAT]);
@@ -227,4 +235,41 @@ fn a_hundred_thousand_packages_are_read() {
     let database = parsed(&text);
     assert_eq!(database.packages.len(), 100_000);
     assert_eq!(database.packages[99_999].full_version(), "99999-1");
+}
+
+#[test]
+fn what_an_interrupted_run_left_counts_as_dpkg_counts_it() {
+    let stanza = |name: &str, version: &str, status: &str| {
+        format!(
+            "Package: {name}\nStatus: install ok {status}\nMaintainer: X <x@example.org>\nArchitecture: all\n\
+             Version: {version}\nDescription: x\n"
+        )
+    };
+    let updates = [
+        ("0000", stanza("held", "4", "unpacked")),
+        ("0001", stanza("fresh", "1-1", "unpacked")),
+        ("0002", stanza("held", "5", "installed")),
+    ];
+    let updates = updates.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let status = format!("{STATES}\n");
+    let mut fs = MemFs::new();
+    fs.file("/var/lib/dpkg/status", status.as_str()).unwrap();
+    for (name, text) in updates {
+        fs.file(&format!("/var/lib/dpkg/updates/{name}"), text).unwrap();
+    }
+    fs.file("/var/lib/dpkg/updates/tmp.i", "Package: never\n")
+        .unwrap();
+    let found = databases(&FsFiles::new(&fs, Limits::default()), &Limits::default());
+    assert_eq!(lines(&found[0]), dpkg_says_with(&status, &updates));
+    assert_eq!(found[0].packages.len(), 7);
+    assert!(
+        found[0].warnings[0].contains("3 changes"),
+        "{:?}",
+        found[0].warnings
+    );
+    let held = &found[0].packages[1];
+    assert_eq!(
+        (held.version.as_str(), &*held.from),
+        ("5", "/var/lib/dpkg/updates/0002")
+    );
 }

@@ -49,6 +49,22 @@ pub fn seed() -> Done {
             }
         }
     }
+    for (folder, target) in STORES {
+        let dir = root().join("fixtures").join(folder);
+        for entry in std::fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))? {
+            let path = entry.map_err(|e| e.to_string())?.path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let bytes = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            match name.strip_suffix(".zst") {
+                Some(name) => seeds.plant(target, name, &h2k_testkit::corpus::unzstd(&bytes))?,
+                None => seeds.plant(target, &name, &bytes)?,
+            }
+        }
+    }
     if let Some(corpus) = h2k_testkit::corpus::corpus() {
         let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
         for (below, target) in BELOW {
@@ -67,6 +83,13 @@ pub fn seed() -> Done {
     println!("{} seeds below fuzz/corpus", seeds.count);
     Ok(())
 }
+
+/// Folders of fixtures whose files are seeds as they are.
+const STORES: [(&str, &str); 3] = [
+    ("journal/systemd", "journal"),
+    ("packages/apk", "packages"),
+    ("packages/rpm", "packages"),
+];
 
 /// Targets whose input is a large and mostly empty disk: the fuzzer is given its pages, as `Sparse::unpack` takes them.
 const PACKED: [&str; 4] = ["btrfs", "ext4", "ntfs", "xfs"];

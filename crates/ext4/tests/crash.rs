@@ -1,7 +1,7 @@
 //! Crashes: images copied while the kernel has them mounted, recovered by us and by the kernel.
 
 use crate::kernel::{Scratch, found_by_name, kernel_helps, open, stats_agree, xattrs_agree};
-use h2k_block::{Kind, Limits, Meter};
+use h2k_block::{Access, Class, FileDisk, Kind, Limits, Meter, Overlay, Sharing};
 use h2k_ext4::{Ext4, Journal};
 use h2k_fs::{FileKind, FsRead, walk};
 use h2k_testkit::listing::{self, Options};
@@ -10,6 +10,7 @@ use h2k_testkit::oracle;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Works on a mounted filesystem, and answers with the image as a crash at the end would leave it.
 fn crashed(scratch: &Scratch, mkfs: &str, options: &str, work: &dyn Fn(&Path)) -> Option<PathBuf> {
@@ -199,6 +200,23 @@ fn a_crash_after_fast_commits() {
             "the kernel made no fast commits: {warnings:?}"
         );
     }
+}
+
+#[test]
+fn fast_commits_that_wait_are_no_ground_to_write_on() {
+    let scratch = Scratch::new();
+    let Some(image) = crashed(&scratch, "-t ext4 -O fast_commit", "commit=300", &fast) else {
+        return;
+    };
+    let disk = FileDisk::open(&image, Access::Read, Sharing::Force).unwrap();
+    let over = Arc::new(Overlay::new(Arc::new(disk)));
+    let now = h2k_fs::Time::default();
+    let e = h2k_ext4::open_writer(over, &Limits::default(), now)
+        .err()
+        .unwrap();
+    assert_eq!(e.class(), Class::Unsupported);
+    assert!(e.to_string().contains("fast commits"), "{e}");
+    assert!(e.advice().is_some());
 }
 
 #[test]

@@ -303,6 +303,53 @@ fn data_without_a_second_copy_is_an_error_and_not_other_bytes() {
 }
 
 #[test]
+fn data_whose_checksum_is_not_recorded_is_an_error_as_for_the_kernel() {
+    let mut volume = Volume::make(1, "128M", &["-d", "single", "-m", "single"]);
+    let Some(mounted) = volume.mount("nodatasum") else {
+        return;
+    };
+    bash("head -c 100000 /dev/urandom > file", mounted.path());
+    drop(mounted);
+    // The flag that says so is taken from the inode, in every leaf that has it.
+    let mut bytes = std::fs::read(&volume.images[0]).unwrap();
+    let id = bytes[0x1_0020..0x1_0030].to_vec();
+    let number = {
+        let fs = volume.open();
+        let file = fs.lookup(fs.root(), b"file").unwrap().unwrap();
+        fs.stat(file).unwrap().inode
+    };
+    let key = [number.to_le_bytes().as_slice(), &[1], &[0; 8]].concat();
+    let mut changed = 0;
+    for at in (1 << 20..bytes.len() - 16384).step_by(4096) {
+        let leaf = &mut bytes[at..at + 16384];
+        if leaf[32..48] != id || leaf[100] != 0 || crc32c(&leaf[32..]).to_le_bytes() != leaf[..4] {
+            continue;
+        }
+        let count = u32::from_le_bytes(leaf[96..100].try_into().unwrap()) as usize;
+        for head in (0..count).map(|i| 101 + i * 25) {
+            if leaf[head..head + 17] == key {
+                let data = 101 + u32::from_le_bytes(leaf[head + 17..head + 21].try_into().unwrap()) as usize;
+                leaf[data + 64] &= !1;
+                changed += 1;
+            }
+        }
+        let sum = crc32c(&leaf[32..]).to_le_bytes();
+        leaf[..4].copy_from_slice(&sum);
+    }
+    assert!(changed > 0);
+    std::fs::write(&volume.images[0], &bytes).unwrap();
+    let fs = volume.open();
+    let file = fs.lookup(fs.root(), b"file").unwrap().unwrap();
+    let e = fs.read_at(file, 0, &mut [0; 4096]).unwrap_err();
+    assert_eq!(
+        (e.class(), e.place().unwrap().structure),
+        (Class::Corrupt, "data checksum")
+    );
+    let mounted = volume.mount("ro").unwrap();
+    assert!(std::fs::read(mounted.path().join("file")).is_err());
+}
+
+#[test]
 fn another_superblock_is_used_when_the_first_is_damaged_or_older() {
     let Some((volume, before)) = filled(1, &[], "") else {
         return;

@@ -85,7 +85,7 @@ impl Ext4Writer {
     fn store_whole(&mut self, mut record: Record, old: Map, content: &[u8]) -> Result<()> {
         let mut map = Map::default();
         self.lay_out(&record, &mut map, content)?;
-        let Map { pieces, nodes } = old;
+        let Map { pieces, nodes, .. } = old;
         self.release_pieces(&pieces, &Map::default())?;
         map.nodes = nodes;
         self.store_map(&mut record, &mut map)?;

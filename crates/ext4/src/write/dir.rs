@@ -15,6 +15,9 @@ use std::ops::ControlFlow;
 /// Bytes of the tail that carries a block's checksum.
 const TAIL: usize = 12;
 
+/// What visiting a block of entries costs, in steps.
+pub(super) const BLOCK_STEPS: u64 = 16;
+
 /// One name and what it stands for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Named<'a> {
@@ -259,8 +262,10 @@ impl Ext4Writer {
         let form = self.fs.form(&dir);
         let usable = self.usable();
         let last = count.saturating_sub(1);
+        let mut meter = self.fs.meter();
         // The last block is the likeliest to have room.
         for n in std::iter::once(last).chain(0..last) {
+            meter.steps(BLOCK_STEPS, "directory block")?;
             let Some((at, mut bytes)) = self.leaf(&dir, n)? else {
                 continue;
             };
@@ -301,12 +306,14 @@ impl Ext4Writer {
         let count = self.blocks_of(&dir);
         let usable = self.usable();
         let indexed = dir.has(inode_flag::INDEX);
-        let candidates: Vec<u64> = if indexed {
-            self.leaves_for(&dir, name)?
+        let candidates: Box<dyn Iterator<Item = u64>> = if indexed {
+            Box::new(self.leaves_for(&dir, name)?.into_iter())
         } else {
-            (0..count).collect()
+            Box::new(0..count)
         };
+        let mut meter = self.fs.meter();
         for n in candidates {
+            meter.steps(BLOCK_STEPS, "directory block")?;
             let Some((at, mut bytes)) = self.leaf(&dir, n)? else {
                 continue;
             };

@@ -2,7 +2,7 @@
 //! walked again.
 
 use super::Ext4Writer;
-use super::dir::{Named, insert, stored_len};
+use super::dir::{BLOCK_STEPS, Named, insert, stored_len};
 use super::raw::{get32, low32, put, put16, put32, wide};
 use crate::feature::{compat, incompat};
 use crate::hash::Hasher;
@@ -173,12 +173,15 @@ impl Ext4Writer {
         // Names with one hash may go on in the next index block: rare enough to look everywhere.
         if below > 0 {
             let all = self.blocks_of(dir);
+            let head = found.clone();
+            let mut meter = self.fs.meter();
             for n in 1..all {
+                meter.steps(BLOCK_STEPS, "directory block")?;
                 let is_leaf = self
                     .fs
                     .dir_block(dir, n)?
                     .is_some_and(|(bytes, _)| index_of(n, &bytes).is_none());
-                if is_leaf && !found.contains(&n) {
+                if is_leaf && !head.contains(&n) {
                     found.push(n);
                 }
             }

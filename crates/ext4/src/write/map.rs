@@ -8,13 +8,14 @@ use crate::extent::{self, Node, Piece};
 use crate::inode::Inode;
 use crate::layout::{EXTENT_MAGIC, EXTENT_MAX_DEPTH, EXTENT_MAX_LEN, inode_flag};
 use h2k_block::{Class, Error, Meter, Result};
-use std::collections::BTreeSet;
 
 /// The runs of a file, ascending and apart, and the blocks its map lies in.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Map {
     pub(super) pieces: Vec<Piece>,
     pub(super) nodes: Vec<u64>,
+    /// Blocks of the pieces while they are read.
+    total: u64,
 }
 
 /// Entries in `i_block`.
@@ -118,22 +119,24 @@ impl Map {
         }
     }
 
-    /// The clusters of the file that have any block in use.
-    fn clusters(pieces: &[Piece], bits: u32) -> BTreeSet<u64> {
-        let shift = |n: u64| n.checked_shr(bits).unwrap_or(0);
-        let mut all = BTreeSet::new();
-        for piece in pieces {
-            let last = piece.start.saturating_add(piece.len).saturating_sub(1);
-            all.extend(shift(piece.start)..=shift(last));
-        }
-        all
+    /// Whether any block of a cluster of the file has a place.
+    fn uses(&self, cluster: u64, bits: u32) -> bool {
+        let start = cluster.checked_shl(bits).unwrap_or(u64::MAX);
+        let end = cluster.saturating_add(1).checked_shl(bits).unwrap_or(u64::MAX);
+        self.pieces.get(self.after(start)).is_some_and(|p| p.start < end)
     }
 
+    /// How many clusters of the file have any block in use.
     fn count_clusters(&self, bits: u32) -> u64 {
-        if bits == 0 {
-            return self.pieces.iter().map(|p| p.len).fold(0, u64::saturating_add);
+        let shift = |n: u64| n.checked_shr(bits).unwrap_or(0);
+        let (mut sum, mut counted) = (0_u64, 0_u64);
+        for piece in &self.pieces {
+            let first = shift(piece.start).max(counted);
+            let end = shift(piece.start.saturating_add(piece.len).saturating_sub(1)).saturating_add(1);
+            sum = sum.saturating_add(end.saturating_sub(first));
+            counted = end.max(counted);
         }
-        wide(Self::clusters(&self.pieces, bits).len())
+        sum
     }
 }
 
@@ -218,6 +221,10 @@ impl Ext4Writer {
                 "has an extent at block {} that does not fit its cluster",
                 piece.at
             )));
+        }
+        map.total = map.total.saturating_add(piece.len);
+        if map.total > self.fs.geo.blocks {
+            return Err(inode.corrupt("has more blocks than the filesystem"));
         }
         meter.bytes(32, "extent")?;
         map.pieces.push(piece);
@@ -419,19 +426,35 @@ impl Ext4Writer {
             }
             return Ok(());
         }
-        let kept = Map::clusters(&map.pieces, bits);
-        let mut done = BTreeSet::new();
+        // Pieces ascend: a cluster that two of them share comes up twice in a row.
+        let mut done = None;
+        let (mut first, mut count) = (0_u64, 0_u64);
         for piece in gone {
             let mut n = 0;
             while n < piece.len {
                 let logical = piece.start.saturating_add(n);
                 let cluster = logical.checked_shr(bits).unwrap_or(0);
-                if !kept.contains(&cluster) && done.insert(cluster) {
-                    self.release(piece.at.saturating_add(n), 1)?;
-                }
                 let next = cluster.saturating_add(1).checked_shl(bits).unwrap_or(u64::MAX);
+                let into = logical & self.ratio().saturating_sub(1);
+                let at = piece.at.saturating_add(n).saturating_sub(into);
                 n = n.saturating_add(next.saturating_sub(logical).max(1));
+                if done == Some(cluster) || map.uses(cluster, bits) {
+                    continue;
+                }
+                done = Some(cluster);
+                let follows = first.saturating_add(count.checked_shl(bits).unwrap_or(u64::MAX)) == at;
+                if count > 0 && !follows {
+                    self.release(first, count)?;
+                    count = 0;
+                }
+                if count == 0 {
+                    first = at;
+                }
+                count = count.saturating_add(1);
             }
+        }
+        if count > 0 {
+            self.release(first, count)?;
         }
         Ok(())
     }

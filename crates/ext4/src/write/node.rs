@@ -230,7 +230,7 @@ impl Ext4Writer {
     /// Gives back an inode and all that belongs to it.
     pub(super) fn bury(&mut self, inode: &Inode) -> Result<()> {
         self.drop_xattrs(inode)?;
-        let Map { pieces, nodes } = self.map_of(inode)?;
+        let Map { pieces, nodes, .. } = self.map_of(inode)?;
         self.release_pieces(&pieces, &Map::default())?;
         for node in nodes {
             self.release(node, 1)?;

@@ -532,7 +532,7 @@ macro_rules! rows {
     ($($name:ident: $options:literal, $size:literal;)*) => {
         $(#[test]
         fn $name() {
-            let seed = stringify!($name).bytes().map(u64::from).sum();
+            let seed: u64 = stringify!($name).bytes().map(u64::from).sum();
             random($options, $size, seed, 150);
         })*
     };

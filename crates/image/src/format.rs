@@ -96,13 +96,14 @@ impl Format {
     }
 }
 
-/// What `file` looks like from its own bytes. What nothing recognises is raw.
+/// What `file` looks like from its own bytes. What nothing recognises is raw, unless it says itself that it is no
+/// disk: archives, compressed files and descriptions of machines are refused.
 ///
 /// Guest-writable bytes can imitate any format: use this only on a file the user named, never on a
 /// parent or an extent.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// When the file cannot be read; [`Class::Unsupported`](h2k_block::Class::Unsupported) for what is no disk, by name.
 pub fn probe(file: &dyn BlockRead) -> Result<Format> {
     if crate::qcow1::probe(file)? {
         // Before qcow2, which has the same magic.
@@ -129,6 +130,7 @@ pub fn probe(file: &dyn BlockRead) -> Result<Format> {
     } else if crate::dmg::probe(file)? {
         Ok(Format::Dmg)
     } else {
+        crate::stranger::refuse(file)?;
         Ok(Format::Raw)
     }
 }

@@ -28,6 +28,7 @@ mod pool;
 mod recent;
 mod sealed;
 mod spans;
+mod stranger;
 mod windows;
 
 mod bochs;

@@ -80,6 +80,10 @@ const READERS: &[Reader] = &[
         },
     },
     Reader {
+        kinds: &["squashfs"],
+        open: |disks, limits| plain(h2k_squashfs::open(one(disks)?, limits)?),
+    },
+    Reader {
         kinds: &["xfs"],
         open: |disks, limits| plain(h2k_xfs::open(one(disks)?, limits)?),
     },

@@ -25,11 +25,17 @@ const STRANGERS: [(&[u8], usize, &str, &str); 12] = [
     ),
     (b"<?xml", 0, "an XML text, not a disk", DESCRIPTION),
     (b".encoding", 0, "a VMware configuration, not a disk", DESCRIPTION),
-    (b"config.version", 0, "a VMware configuration, not a disk", DESCRIPTION),
+    (
+        b"config.version",
+        0,
+        "a VMware configuration, not a disk",
+        DESCRIPTION,
+    ),
 ];
 
 const UNPACK: &str = "unpack it and name the disk in it, or say --from raw if this is a disk";
-const DESCRIPTION: &str = "name the disk of the machine that it describes, or say --from raw if this is a disk";
+const DESCRIPTION: &str =
+    "name the disk of the machine that it describes, or say --from raw if this is a disk";
 
 /// Refuses a file that a probe would otherwise call a raw disk, though its first bytes say what else it is.
 pub(crate) fn refuse(file: &dyn BlockRead) -> Result<()> {

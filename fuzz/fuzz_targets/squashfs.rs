@@ -1,0 +1,10 @@
+//! A SquashFS image, whatever the bytes are.
+#![no_main]
+
+#[path = "../../crates/squashfs/tests/door.rs"]
+mod door;
+
+use h2k_testkit::sparse::Sparse;
+use std::sync::Arc;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| door::knock(Arc::new(Sparse::unpack("volume", bytes))));

@@ -122,19 +122,29 @@ pub fn parse(bytes: &[u8], from: &str, meter: &mut Meter, database: &mut Databas
     Ok(())
 }
 
+#[derive(Clone, Copy)]
+enum List {
+    ConfigFiles,
+    Description,
+}
+
 #[derive(Default)]
 struct Stanza {
     package: Package,
     seen: bool,
-    /// Whether the lines that follow belong to `Conffiles`.
-    listing: bool,
+    /// The field that the lines which follow belong to, where it is one of interest.
+    list: Option<List>,
 }
 
 impl Stanza {
     fn field(&mut self, name: &[u8], value: &[u8]) {
         self.seen = true;
         let name = name.to_ascii_lowercase();
-        self.listing = name == b"conffiles";
+        self.list = match name.as_slice() {
+            b"conffiles" => Some(List::ConfigFiles),
+            b"description" => Some(List::Description),
+            _ => None,
+        };
         let value = text(value);
         let value = value.trim();
         let package = &mut self.package;
@@ -161,10 +171,21 @@ impl Stanza {
     }
 
     fn more(&mut self, line: &[u8]) {
-        if !self.listing {
-            return;
-        }
         let line = text(line);
+        match self.list {
+            Some(List::ConfigFiles) => self.config_file(&line),
+            Some(List::Description) => {
+                let all = self.package.description.get_or_insert_default();
+                if !all.is_empty() {
+                    all.push('\n');
+                }
+                all.push_str(line.get(1..).unwrap_or_default());
+            }
+            None => {}
+        }
+    }
+
+    fn config_file(&mut self, line: &str) {
         let (line, remove_on_upgrade) = flag(line.trim(), " remove-on-upgrade");
         let (line, obsolete) = flag(line, " obsolete");
         // A path may hold spaces, a checksum does not.

@@ -58,6 +58,9 @@ pub struct Package {
     pub maintainer: Option<String>,
     /// One line.
     pub summary: Option<String>,
+    /// The longer text of dpkg and rpm, as it is stored: of dpkg without the blank every line begins with, and with a
+    /// dot where a line is empty.
+    pub description: Option<String>,
     /// Licence, in the manager's words.
     pub license: Option<String>,
     /// Where it comes from.

@@ -273,3 +273,53 @@ fn what_an_interrupted_run_left_counts_as_dpkg_counts_it() {
         ("5", "/var/lib/dpkg/updates/0002")
     );
 }
+
+#[test]
+fn descriptions_are_whole() {
+    let mut status = STATES.to_owned();
+    status.push('\n');
+    if let Ok(machine) = std::fs::read_to_string("/var/lib/dpkg/status") {
+        status = format!("{status}\n{machine}");
+    }
+    let database = parsed(&status);
+    let mut ours: Vec<String> = database
+        .packages
+        .iter()
+        .map(|p| {
+            let long = p.description.iter().flat_map(|d| d.split('\n'));
+            let long: String = long.map(|line| format!("\n {line}")).collect();
+            let summary = p.summary.clone().unwrap_or_default();
+            format!(
+                "{}|{}|{summary}{long}",
+                p.name,
+                p.arch.clone().unwrap_or_default()
+            )
+        })
+        .collect();
+    ours.sort();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("status"), &status).unwrap();
+    for part in ["updates", "info", "triggers"] {
+        std::fs::create_dir(dir.path().join(part)).unwrap();
+    }
+    let admin = format!("--admindir={}", dir.path().display());
+    let format = "${Package}|${Architecture}|${Description}=END=";
+    let said = oracle::ok("dpkg-query", &[&admin, "-W", "-f", format]);
+    let mut theirs: Vec<String> = said
+        .split_terminator("=END=")
+        // The summary may end in a space, which ours does not.
+        .map(|one| match one.split_once('\n') {
+            Some((first, rest)) => format!("{}\n{rest}", first.trim_end()),
+            None => one.trim_end().to_owned(),
+        })
+        .collect();
+    theirs.sort();
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert_eq!(ours, theirs);
+    }
+    assert_eq!(
+        database.packages[0].description.as_deref(),
+        Some("A longer text: with a colon\n.\nand a dot.")
+    );
+}

@@ -52,6 +52,20 @@ fn what_rpm_installs_is_listed_as_rpm_lists_it() {
     clean(&database);
     assert_eq!(database.packages.len(), 3);
     assert_eq!(rpm_lines(&database), rpm_says(&db));
+    let db = db.to_str().unwrap();
+    let said = oracle::ok(
+        "rpm",
+        &["--dbpath", db, "-qa", "--qf", "%{NAME}|%{DESCRIPTION}=END="],
+    );
+    let mut theirs: Vec<_> = said.split_terminator("=END=").collect();
+    let mut ours: Vec<_> = database
+        .packages
+        .iter()
+        .map(|p| format!("{}|{}", p.name, p.description.as_deref().unwrap()))
+        .collect();
+    theirs.sort_unstable();
+    ours.sort();
+    assert_eq!(ours, theirs);
 }
 
 /// SQLite's shell runs `sql` on a copy of the fixture in write-ahead mode, and copies database and log while both are

@@ -39,6 +39,7 @@ mod tag {
     pub(super) const RELEASE: u32 = 1002;
     pub(super) const EPOCH: u32 = 1003;
     pub(super) const SUMMARY: u32 = 1004;
+    pub(super) const DESCRIPTION: u32 = 1005;
     pub(super) const BUILD_TIME: u32 = 1006;
     pub(super) const INSTALL_TIME: u32 = 1008;
     pub(super) const SIZE: u32 = 1009;
@@ -126,6 +127,7 @@ pub fn package(header: &Header<'_>) -> Option<Package> {
                     tag::VERSION => (package.version, versioned) = (text(value), true),
                     tag::RELEASE => package.release = filled(&text(value)),
                     tag::SUMMARY => package.summary = filled(&text(value)),
+                    tag::DESCRIPTION => package.description = filled(&text(value)),
                     tag::VENDOR => package.vendor = filled(&text(value)),
                     tag::LICENSE => package.license = filled(&text(value)),
                     tag::PACKAGER => package.maintainer = filled(&text(value)),

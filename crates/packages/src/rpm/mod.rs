@@ -160,6 +160,7 @@ fn weight(package: &Package) -> u64 {
         &package.vendor,
         &package.maintainer,
         &package.summary,
+        &package.description,
         &package.license,
         &package.url,
         &package.group,

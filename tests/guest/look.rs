@@ -277,3 +277,37 @@ fn what_is_not_there_is_named_and_nothing_is_printed() {
     let json = run(dir.path(), &["cat", "--json", "sda.img:/gone"]).json();
     assert_eq!(json["error"]["class"], "not-found");
 }
+
+#[test]
+fn a_disc_of_files_has_a_root_without_being_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    std::fs::create_dir_all(tree.join("drivers")).unwrap();
+    std::fs::write(tree.join("drivers/NetKVM.inf"), "driver").unwrap();
+    let iso = dir.path().join("disc.iso");
+    let args = [
+        "-as",
+        "mkisofs",
+        "-quiet",
+        "-R",
+        "-o",
+        iso.to_str().unwrap(),
+        tree.to_str().unwrap(),
+    ];
+    h2k_testkit::oracle::ok("xorriso", &args);
+    assert_eq!(
+        run(dir.path(), &["cat", "disc.iso:/drivers/NetKVM.inf"])
+            .good()
+            .out,
+        "driver"
+    );
+    let text = run(dir.path(), &["filesystems", "disc.iso"]).good().out;
+    assert!(text.contains("iso9660"), "{text}");
+}
+
+#[test]
+fn a_path_given_as_a_disk_is_told_apart() {
+    let dir = linux();
+    let ran = run(dir.path(), &["ls", "-a", "sda.img:/etc"]);
+    assert!(ran.code == 2 && ran.err.contains("-A"), "{ran:?}");
+}

@@ -4,8 +4,12 @@
     clippy::as_conversions,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::unwrap_used
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    unreachable_pub
 )]
 
 mod assembly;
+mod damage;
+mod door;
 mod tree;

@@ -85,6 +85,16 @@ impl GuestArgs {
     }
 
     fn split(&self, args: &[OsString]) -> Result<(Vec<PathBuf>, Paths), Failure> {
+        for disk in &self.add {
+            let path = disk.as_os_str().as_bytes().windows(2).any(|w| w == b":/");
+            if path && disk.symlink_metadata().is_err() {
+                let shown = disk.display();
+                return Err(
+                    Failure::invalid(format!("-a names a disk, and {shown} is a path on one"))
+                        .advise("name the path without -a; ls shows names that begin with a dot with -A"),
+                );
+            }
+        }
         let mut disks = self.add.clone();
         let mut paths = Vec::new();
         for arg in args {

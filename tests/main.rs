@@ -18,5 +18,6 @@ mod guest;
 mod look;
 mod manual;
 mod matrix;
+mod memory;
 mod mend;
 mod run;

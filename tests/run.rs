@@ -42,6 +42,29 @@ pub fn run<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Ran {
     ended(command(dir, args).output().unwrap())
 }
 
+/// Runs `hyper2kvm` in `dir`, which has to succeed, and says how many bytes of memory it had at most.
+pub fn peak<S: AsRef<OsStr> + std::fmt::Debug>(dir: &Path, args: &[S]) -> u64 {
+    let mut child = command(dir, args).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    // The kernel keeps the peak as long as the process lives; the last look finds all but the last moment's.
+    let ended = loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let kib = text.lines().find_map(|line| {
+            let kib = line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?;
+            kib.parse::<u64>().ok()
+        });
+        most = kib.map_or(most, |kib| most.max(kib << 10));
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    };
+    assert!(ended.success(), "{args:?}");
+    assert!(most > 0, "{args:?} was over before anybody could look");
+    most
+}
+
 /// Runs `hyper2kvm` in `dir`; its standard output as bytes, once it is sure that it succeeded.
 pub fn bytes<S: AsRef<OsStr> + std::fmt::Debug>(dir: &Path, args: &[S]) -> Vec<u8> {
     let out = command(dir, args).output().unwrap();

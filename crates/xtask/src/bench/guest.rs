@@ -234,7 +234,7 @@ fn pairs(filesystem: &Filesystem, work: Work, image: &Path, setting: &Setting<'_
 fn our_words(work: Work, ours: &Path, image: &Path) -> Vec<String> {
     let words: &[&str] = match work {
         Work::List => &["ls", "-R", "-A"],
-        Work::Hash => &["checksum", "-R"],
+        Work::Hash => &["checksum", "-r"],
         Work::Top => &["ls"],
     };
     let mut all = vec![ours.display().to_string()];
@@ -274,7 +274,8 @@ fn digests(words: &[String]) -> Result<Vec<String>, String> {
     }
     let text = String::from_utf8_lossy(&out.stdout);
     let digest = |line: &str| {
-        let word = line.split_whitespace().next()?;
+        // A name that had to be escaped has a backslash before its digest.
+        let word = line.split_whitespace().next()?.trim_start_matches('\\');
         (word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit())).then(|| word.to_owned())
     };
     let mut all: Vec<String> = text.lines().filter_map(digest).collect();

@@ -4,7 +4,7 @@ use super::layout::{Marker, SECTOR};
 use super::sparse::{Coding, Sparse, Table};
 use crate::codec::{self, Decoder};
 use crate::pool::Pool;
-use h2k_block::{Cache, Error, Result};
+use h2k_block::{Buffer, Cache, Error, Result};
 use std::sync::Arc;
 use zerocopy::FromBytes;
 
@@ -18,7 +18,7 @@ const GRAIN_CACHE: u64 = 1 << 20;
 pub(super) struct Streams {
     decoder: Decoder,
     /// Compressed bytes on their way into the decoder.
-    coded: Pool<Vec<u8>>,
+    coded: Pool<Buffer>,
     /// Whole grains of which a reader wanted a part.
     grains: Cache<Vec<u8>>,
 }
@@ -69,7 +69,7 @@ impl Streams {
                 .saturating_mul(size)
                 .min(left.len());
             let (now, later) = left.split_at_mut(n);
-            self.coded.with(Vec::new, |coded| {
+            self.coded.with(Buffer::default, |coded| {
                 span.load(sparse, coded)?;
                 for (piece, i) in now.chunks_mut(size).zip(0_u64..) {
                     let guest = start.saturating_add(i.saturating_mul(grain));
@@ -101,7 +101,7 @@ impl Streams {
         let whole = self.grains.get(sparse.grain_key(start), || {
             let mut whole = vec![0_u8; usize::try_from(sparse.shape.grain).unwrap_or(0)];
             let span = span(sparse, table, index, 1)?;
-            self.coded.with(Vec::new, |coded| {
+            self.coded.with(Buffer::default, |coded| {
                 span.load(sparse, coded)?;
                 self.decode(
                     sparse,
@@ -168,19 +168,21 @@ struct Span {
 }
 
 impl Span {
-    fn load(&self, sparse: &Sparse, coded: &mut Vec<u8>) -> Result<()> {
-        let len = usize::try_from(self.end.saturating_sub(self.start)).unwrap_or(0);
-        if coded.len() < len {
-            coded.resize(len, 0);
-        }
-        let buf = coded.get_mut(..len).unwrap_or_default();
-        sparse.file.read_at(self.start, buf)
+    /// Where the read begins: at a page of the file, as the buffer does in memory. The kernel copies whole pages then.
+    fn low(&self) -> u64 {
+        self.start & !0xfff
+    }
+
+    fn load(&self, sparse: &Sparse, coded: &mut Buffer) -> Result<()> {
+        let len = self.end.saturating_sub(self.low());
+        coded.stretch(usize::try_from(len).unwrap_or(0));
+        sparse.file.read_at(self.low(), coded)
     }
 
     /// What was fetched from file offset `from` on.
     fn bytes<'a>(&self, coded: &'a [u8], from: u64) -> &'a [u8] {
-        let begin = usize::try_from(from.saturating_sub(self.start)).unwrap_or(usize::MAX);
-        let end = usize::try_from(self.end.saturating_sub(self.start)).unwrap_or(0);
+        let begin = usize::try_from(from.saturating_sub(self.low())).unwrap_or(usize::MAX);
+        let end = usize::try_from(self.end.saturating_sub(self.low())).unwrap_or(0);
         coded.get(begin..end).unwrap_or_default()
     }
 }

@@ -20,4 +20,5 @@ mod manual;
 mod matrix;
 mod memory;
 mod mend;
+mod reg;
 mod run;

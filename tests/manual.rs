@@ -3,7 +3,7 @@
 use crate::run::{names, run};
 use std::path::Path;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "cat",
     "check",
     "checksum",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 25] = [
     "measure",
     "partitions",
     "recover",
+    "reg",
     "resize",
     "snapshot",
     "stat",
@@ -132,7 +133,23 @@ fn every_json_field_is_documented() {
     let dir = tempfile::tempdir().unwrap();
     crate::run::raw_disk(&dir.path().join("a.raw"), 4 << 20, 300_000, 1);
     crate::guest::fixture(dir.path());
+    let hive = h2k_hive::Hive::create(h2k_hive::Version::V1_5, 1);
+    std::fs::write(dir.path().join("blank"), hive.bytes()).unwrap();
+    std::fs::write(dir.path().join("hive"), hive.bytes()).unwrap();
+    std::fs::write(dir.path().join("a.reg"), "REGEDIT4\n[\\k]\n@=\"x\"\n").unwrap();
     let mut found = std::collections::BTreeSet::new();
+    let reg = |args: &[&str]| run(dir.path(), &[&["reg"], args, &["--json"]].concat());
+    fields(
+        &reg(&["set", "hive:k", "n", "1", "--type", "dword"]).good().json(),
+        &mut found,
+    );
+    fields(&reg(&["import", "hive", "a.reg"]).good().json(), &mut found);
+    fields(&reg(&["query", "-r", "hive"]).good().json(), &mut found);
+    fields(&reg(&["get", "hive:k", "n"]).good().json(), &mut found);
+    fields(&reg(&["export", "hive"]).good().json(), &mut found);
+    fields(&reg(&["check", "hive"]).good().json(), &mut found);
+    fields(&reg(&["diff", "blank", "hive"]).json(), &mut found);
+    fields(&reg(&["delete", "hive:k", "n"]).good().json(), &mut found);
     for args in [
         &["convert", "a.raw", "b.qcow2", "--digest", "blake3"][..],
         &["convert", "-n", "a.raw", "c.qcow2"],

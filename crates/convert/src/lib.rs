@@ -27,6 +27,7 @@ mod named;
 mod private;
 mod reading;
 mod recover;
+mod registry;
 mod resize;
 mod same;
 mod size;
@@ -52,6 +53,10 @@ pub use map::{MapEntry, map};
 pub use measure::{Measure, MeasureReport, Measured};
 pub use reading::{ComparedReport, Comparing, DigestedReport, Digesting};
 pub use recover::{Recover, RecoveredReport};
+pub use registry::{
+    ChangedReport, Changing, DifferenceReport, HIVES, HiveCheckReport, HiveDiffReport, HiveFinding,
+    HiveSource, KeyReport, OpenHive, ValueReport, filetime_seconds, hive_in, is_hive,
+};
 pub use resize::{ResizedReport, Resizing};
 pub use size::human;
 pub use source::{Opened, Source, local, redo_log_of};

@@ -26,8 +26,8 @@ Exit status:
   2    wrong usage; nothing was done
   130  stopped by Ctrl-C; 143 stopped by SIGTERM. Nothing is left of a target under way
 
-  compare:  0 equal, 1 different, 2 could not be compared
-  check:    0 clean, 1 could not be checked, 3 leaked clusters only, 4 damaged";
+  compare, reg diff:  0 equal, 1 different, 2 could not be compared
+  check, reg check:   0 clean, 1 could not be checked, 3 leaked clusters only, 4 damaged";
 
 /// The exit code of a failure; `trouble` is the code of an ordinary one.
 pub(super) fn of(failure: &Failure, stop: &Stop, trouble: u8) -> u8 {

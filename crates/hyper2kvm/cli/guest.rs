@@ -84,6 +84,11 @@ impl GuestArgs {
         .open()
     }
 
+    /// How files are opened.
+    pub(super) fn sharing(&self) -> h2k_convert::Sharing {
+        self.source.access.source(PathBuf::new()).sharing
+    }
+
     fn split(&self, args: &[OsString]) -> Result<(Vec<PathBuf>, Paths), Failure> {
         for disk in &self.add {
             let path = disk.as_os_str().as_bytes().windows(2).any(|w| w == b":/");
@@ -142,7 +147,7 @@ fn another(first: &Path, second: &Path) -> Failure {
 }
 
 /// Takes `DISK:/PATH` apart. A file that is there is a disk, colons in its name or not.
-fn named(arg: &OsStr) -> (PathBuf, &[u8]) {
+pub(super) fn named(arg: &OsStr) -> (PathBuf, &[u8]) {
     let bytes = arg.as_bytes();
     let there = |name: &[u8]| Path::new(OsStr::from_bytes(name)).symlink_metadata().is_ok();
     if there(bytes) {

@@ -79,7 +79,7 @@ fn render(command: clap::Command, name: &str, page: &mut Vec<u8>) -> std::io::Re
     )?;
     man.render_description_section(page)?;
     man.render_options_section(page)?;
-    if name == "hyper2kvm" || name == "hyper2kvm-snapshot" {
+    if name == "hyper2kvm" || name == "hyper2kvm-snapshot" || name == "hyper2kvm-reg" {
         man.render_subcommands_section(page)?;
     }
     // What follows the options in --help: titled blocks of lines that are laid out already.

@@ -23,6 +23,7 @@ mod map;
 mod measure;
 mod partitions;
 mod recover;
+mod reg;
 mod resize;
 mod snapshot;
 mod source;
@@ -106,6 +107,8 @@ enum Command {
     Checksum(checksum::Args),
     CopyOut(copy_out::Args),
     TarOut(tar_out::Args),
+    #[command(subcommand)]
+    Reg(reg::Command),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -134,8 +137,9 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let context = Context { screen, stop };
-    let trouble = match cli.command {
+    let trouble = match &cli.command {
         Command::Compare(_) => exit::NOT_COMPARED,
+        Command::Reg(command) => command.trouble(),
         _ => exit::FAILED,
     };
     let outcome = cli.command.run(&context);
@@ -170,6 +174,7 @@ impl Command {
             Self::Checksum(args) => args.run(context),
             Self::CopyOut(args) => args.run(context),
             Self::TarOut(args) => args.run(context),
+            Self::Reg(command) => command.run(context),
             Self::Snapshot(command) => command.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),

@@ -33,10 +33,7 @@ impl<T: ?Sized> Cache<T> {
     /// # Errors
     /// What `make` returns; nothing is kept then.
     pub fn get<E>(&self, key: u64, make: impl FnOnce() -> Result<Arc<T>, E>) -> Result<Arc<T>, E> {
-        // Fibonacci hashing: neighbours go to different sets.
-        let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let place = usize::try_from(hash).unwrap_or(0).checked_rem(self.sets.len());
-        let Some(set) = place.and_then(|i| self.sets.get(i)) else {
+        let Some(set) = self.set(key) else {
             return make();
         };
         if let Some(found) = Self::touch(&mut set.lock().unwrap_or_else(PoisonError::into_inner), key) {
@@ -53,6 +50,21 @@ impl<T: ?Sized> Cache<T> {
         Ok(made)
     }
 
+    /// Forgets the thing numbered `key`: what it was made from has changed.
+    pub fn forget(&self, key: u64) {
+        if let Some(set) = self.set(key) {
+            let mut things = set.lock().unwrap_or_else(PoisonError::into_inner);
+            things.retain(|(k, _)| *k != key);
+        }
+    }
+
+    fn set(&self, key: u64) -> Option<&Set<T>> {
+        // Fibonacci hashing: neighbours go to different sets.
+        let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let place = usize::try_from(hash).unwrap_or(0).checked_rem(self.sets.len())?;
+        self.sets.get(place)
+    }
+
     /// The thing numbered `key`, if it is there; it is now the last used one of its set.
     fn touch(things: &mut Vec<(u64, Arc<T>)>, key: u64) -> Option<Arc<T>> {
         let at = things.iter().position(|(k, _)| *k == key)?;
@@ -66,6 +78,17 @@ impl<T: ?Sized> Cache<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_forgotten_is_made_again() {
+        let cache: Cache<u64> = Cache::new(64, 1);
+        cache.get(5, || Ok::<_, ()>(Arc::new(1))).unwrap();
+        cache.get(6, || Ok::<_, ()>(Arc::new(1))).unwrap();
+        cache.forget(5);
+        cache.forget(7);
+        assert_eq!(*cache.get(5, || Ok::<_, ()>(Arc::new(2))).unwrap(), 2);
+        assert_eq!(*cache.get(6, || Ok::<_, ()>(Arc::new(2))).unwrap(), 1);
+    }
 
     #[test]
     fn what_was_used_last_stays_and_the_rest_goes() {

@@ -1,85 +1,18 @@
 //! The volume as numbered blocks, with a bounded cache for metadata. File content does not go through the cache.
 
-use h2k_block::{BlockRead, Error, Result};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use h2k_block::{BlockRead, Cache, Error, Result};
+use std::sync::Arc;
 
 /// Memory the cache may hold, in bytes.
-const CACHE_BYTES: usize = 16 << 20;
-const SHARDS: usize = 16;
+const CACHE_BYTES: u64 = 16 << 20;
 
 /// One block's bytes, shared.
 pub(crate) type Block = Arc<[u8]>;
 
-/// A fixed number of blocks, replaced by the clock algorithm.
-#[derive(Debug, Default)]
-struct Shard {
-    slots: Vec<Slot>,
-    index: HashMap<u64, usize>,
-    hand: usize,
-}
-
-#[derive(Debug)]
-struct Slot {
-    number: u64,
-    block: Block,
-    used: bool,
-}
-
-impl Shard {
-    fn get(&mut self, number: u64) -> Option<Block> {
-        let slot = self.slots.get_mut(*self.index.get(&number)?)?;
-        slot.used = true;
-        Some(slot.block.clone())
-    }
-
-    /// The slot stays, under a number that no filesystem has.
-    fn forget(&mut self, number: u64) {
-        if let Some(slot) = self.index.remove(&number)
-            && let Some(slot) = self.slots.get_mut(slot)
-        {
-            slot.number = u64::MAX;
-            slot.used = false;
-        }
-    }
-
-    fn put(&mut self, number: u64, block: Block, room: usize) {
-        if self.index.contains_key(&number) {
-            return;
-        }
-        let fresh = Slot {
-            number,
-            block,
-            used: false,
-        };
-        if self.slots.len() < room {
-            self.index.insert(number, self.slots.len());
-            self.slots.push(fresh);
-            return;
-        }
-        // Two rounds at most: the first one clears every mark.
-        for _ in 0..self.slots.len().saturating_mul(2) {
-            let here = self.hand;
-            self.hand = here.checked_add(1).filter(|h| *h < room).unwrap_or(0);
-            let Some(slot) = self.slots.get_mut(here) else {
-                continue;
-            };
-            if std::mem::take(&mut slot.used) {
-                continue;
-            }
-            self.index.remove(&slot.number);
-            self.index.insert(number, here);
-            *slot = fresh;
-            return;
-        }
-    }
-}
-
 /// See the module.
 pub(crate) struct Blocks {
     disk: Arc<dyn BlockRead>,
-    shards: Vec<Mutex<Shard>>,
-    room: usize,
+    cache: Cache<[u8]>,
     bits: u32,
     count: u64,
 }
@@ -87,15 +20,10 @@ pub(crate) struct Blocks {
 impl Blocks {
     /// Blocks of `1 << bits` bytes, `count` of them.
     pub(crate) fn new(disk: Arc<dyn BlockRead>, bits: u32, count: u64) -> Self {
-        let size = 1_usize.checked_shl(bits).unwrap_or(usize::MAX);
+        let size = 1_u64.checked_shl(bits).unwrap_or(u64::MAX);
         Self {
             disk,
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            room: CACHE_BYTES
-                .checked_div(size)
-                .and_then(|n| n.checked_div(SHARDS))
-                .unwrap_or(1)
-                .max(1),
+            cache: Cache::new(CACHE_BYTES, size),
             bits,
             count,
         }
@@ -103,19 +31,13 @@ impl Blocks {
 
     /// Forgets what the cache holds of block `number`: it was written.
     pub(crate) fn forget(&self, number: u64) {
-        if let Ok(shard) = self.shard(number) {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.forget(number);
-        }
+        self.cache.forget(number);
     }
 
     /// Keeps `block` as the new content of block `number`, which was written.
     pub(crate) fn renew(&self, number: u64, block: Block) {
-        if let Ok(shard) = self.shard(number) {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.forget(number);
-            shard.put(number, block, self.room);
-        }
+        self.cache.forget(number);
+        let _ = self.cache.get(number, || Ok::<_, Error>(block));
     }
 
     /// The disk below, with a replayed journal on top if there was one.
@@ -165,18 +87,13 @@ impl Blocks {
                 ),
             ));
         }
-        let shard = self.shard(number)?;
-        if let Some(found) = shard.lock().unwrap_or_else(PoisonError::into_inner).get(number) {
-            return Ok(found);
-        }
         let ahead = ahead.clamp(1, self.count.saturating_sub(number));
-        match self.load(number, ahead) {
-            Ok(block) => Ok(block),
+        let made = self.cache.get(number, || match self.load(number, ahead) {
             // The blocks after it may be unreadable while this one is not.
             Err(_) if ahead > 1 => self.load(number, 1),
-            Err(e) => Err(e),
-        }
-        .map_err(|e| e.at(structure, self.offset(number)))
+            other => other,
+        });
+        made.map_err(|e| e.at(structure, self.offset(number)))
     }
 
     /// Reads bytes past the cache. `structure` names what is being read when the volume is too short.
@@ -192,31 +109,18 @@ impl Blocks {
         self.disk.read_at(offset, buf)
     }
 
+    /// Reads `count` blocks, answers with the first one and keeps the others.
     fn load(&self, number: u64, count: u64) -> Result<Block> {
         let size = usize::try_from(self.size()).unwrap_or(usize::MAX);
         let n = usize::try_from(count).unwrap_or(1);
         let mut bytes = vec![0; size.saturating_mul(n)];
         self.read(self.offset(number), &mut bytes, "block")?;
-        let mut first = None;
-        for (at, piece) in (number..).zip(bytes.chunks_exact(size)) {
-            let block = Block::from(piece);
-            if first.is_none() {
-                first = Some(block.clone());
-            }
-            self.shard(at)?
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .put(at, block, self.room);
+        let mut pieces = bytes.chunks_exact(size);
+        let first = pieces.next().map(Block::from);
+        for (at, piece) in (number.saturating_add(1)..).zip(pieces) {
+            self.cache.get(at, || Ok::<_, Error>(Block::from(piece)))?;
         }
         first.ok_or_else(|| Error::corrupt("block", self.offset(number), "is empty"))
-    }
-
-    fn shard(&self, number: u64) -> Result<&Mutex<Shard>> {
-        // Neighbours are read together, so they share a shard by eights.
-        let at = usize::try_from((number >> 3) % 16).unwrap_or(0);
-        self.shards
-            .get(at)
-            .ok_or_else(|| Error::new(h2k_block::Class::Invalid, "the block cache has no shard"))
     }
 }
 
@@ -235,7 +139,7 @@ mod tests {
     use h2k_block::{Class, MemDisk};
 
     #[test]
-    fn the_cache_stays_within_its_room_and_answers_right() {
+    fn blocks_read_ahead_are_the_right_ones() {
         let count = 40_000_u64;
         let mut bytes = vec![0; 40_000 * 1024];
         for (n, block) in bytes.chunks_exact_mut(1024).enumerate() {
@@ -248,8 +152,10 @@ mod tests {
                 assert_eq!(block[..8], n.to_le_bytes());
             }
         }
-        let held: usize = blocks.shards.iter().map(|s| s.lock().unwrap().slots.len()).sum();
-        assert!(held * 1024 <= CACHE_BYTES, "{held} blocks held");
+        blocks.renew(7, Block::from(&[7; 1024][..]));
+        assert_eq!(blocks.get(7, "test").unwrap()[..], [7; 1024]);
+        blocks.forget(7);
+        assert_eq!(blocks.get(7, "test").unwrap()[..8], 7_u64.to_le_bytes());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 53] = [
+const TOOLS: [(&str, &str); 50] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -36,10 +36,7 @@ const TOOLS: [(&str, &str); 53] = [
     ("mksquashfs", "squashfs-tools"),
     ("mount.exfat-fuse", "exfat-fuse"),
     ("genisoimage", "genisoimage"),
-    ("7z", "p7zip-full"),
     ("mkudffs", "udftools"),
-    ("unsquashfs", "squashfs-tools"),
-    ("mkfs.erofs", "erofs-utils"),
     ("blkid", "util-linux"),
     ("lvm", "lvm2"),
     ("mdadm", "mdadm"),

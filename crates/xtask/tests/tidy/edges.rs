@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Room, level, and the rooms it may see. A new edge is a conversation, and a line here.
-const ROOMS: [(&str, u8, &[&str]); 19] = [
+const ROOMS: [(&str, u8, &[&str]); 18] = [
     ("h2k-block", 0, &[]),
     ("h2k-fs", 1, &["h2k-block"]),
     ("h2k-image", 1, &["h2k-block"]),
@@ -13,7 +13,6 @@ const ROOMS: [(&str, u8, &[&str]); 19] = [
     ("h2k-hive", 2, &["h2k-block"]),
     ("h2k-btrfs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-ext4", 2, &["h2k-block", "h2k-fs"]),
-    ("h2k-erofs", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-fat", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-iso", 2, &["h2k-block", "h2k-fs"]),
     ("h2k-journal", 2, &["h2k-block", "h2k-fs"]),
@@ -30,7 +29,6 @@ const ROOMS: [(&str, u8, &[&str]); 19] = [
             "h2k-volume",
             "h2k-hive",
             "h2k-btrfs",
-            "h2k-erofs",
             "h2k-ext4",
             "h2k-fat",
             "h2k-iso",
@@ -53,7 +51,6 @@ const EVERY_ROOM: &[&str] = &[
     "h2k-volume",
     "h2k-hive",
     "h2k-btrfs",
-    "h2k-erofs",
     "h2k-ext4",
     "h2k-fat",
     "h2k-iso",

@@ -617,3 +617,85 @@ fn a_shared_block_of_attributes_is_copied_before_it_is_changed() {
     assert!(value(2).is_err());
     assert_eq!(value(4).unwrap(), vec![7; 500]);
 }
+
+fn fill_a_little(fs: &mut dyn FsWrite) -> h2k_block::Result<()> {
+    let root = fs.root();
+    let dir = fs.mkdir(root, b"made here", 0o755)?;
+    let name = |n: u8| format!("file-{n}-{}", "x".repeat(60)).into_bytes();
+    for n in 0..30_u8 {
+        let file = fs.create(dir, &name(n), 0o644)?;
+        fs.replace(file, &vec![n; usize::from(n) * 300])?;
+        fs.set_xattr(file, b"security.selinux", b"system_u:object_r:etc_t:s0\0")?;
+    }
+    fs.rename(dir, &name(3), root, b"moved here")
+}
+
+/// Every image of the corpus that e2fsck finds nothing wrong with is written to, or refused by a typed error; what was
+/// written to is as clean as before.
+#[test]
+fn images_of_the_corpus_are_written_to_or_refused() {
+    let Some(corpus) = h2k_testkit::corpus::corpus() else {
+        return;
+    };
+    let scratch = Scratch::new();
+    let (mut written, mut refused) = (0, 0);
+    for case in corpus.below("fs/ext/") {
+        let bytes = corpus.bytes(case);
+        if case.format.ends_with(" in qcow2") || bytes.len() > 64 << 20 || !bytes.len().is_multiple_of(512) {
+            continue;
+        }
+        let image = scratch.image("case.img");
+        std::fs::write(&image, &bytes).unwrap();
+        let check = || {
+            oracle::run("e2fsck", &["-fn", image.to_str().unwrap()])
+                .status
+                .success()
+        };
+        if !check() {
+            continue;
+        }
+        let over = Arc::new(Overlay::new(Arc::new(MemDisk::new(bytes.clone()))));
+        let edit = || {
+            let mut fs = open_writer(over.clone(), &Limits::default(), NOW)?;
+            let done = fill_a_little(&mut fs);
+            fs.settle()?;
+            // Small images have no room for all of it; what has been written has to be right all the same.
+            match done {
+                Err(e) if e.class() == Class::NoSpace => Ok(()),
+                done => done,
+            }
+        };
+        match edit() {
+            Ok(()) => {
+                written += 1;
+                let file = std::fs::OpenOptions::new().write(true).open(&image).unwrap();
+                over.each(&mut |at, bytes| {
+                    std::os::unix::fs::FileExt::write_all_at(&file, bytes, at).unwrap();
+                    Ok(())
+                })
+                .unwrap();
+                let out = oracle::run("e2fsck", &["-fn", image.to_str().unwrap()]);
+                assert!(
+                    out.status.success(),
+                    "{}: {}",
+                    case.path,
+                    String::from_utf8_lossy(&out.stdout)
+                );
+            }
+            Err(e) => {
+                println!("{}: {e}", case.path);
+                refused += 1;
+                assert!(
+                    matches!(e.class(), Class::Unsupported | Class::Corrupt | Class::NoSpace),
+                    "{}: {e}",
+                    case.path
+                );
+            }
+        }
+    }
+    println!("{written} images written to, {refused} refused");
+    assert!(
+        written > 5,
+        "{written} images of the corpus were written to, {refused} refused"
+    );
+}

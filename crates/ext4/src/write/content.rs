@@ -47,7 +47,8 @@ impl Ext4Writer {
     /// Blocks a file of `len` bytes has; an error if none can be that long.
     fn blocks_for(&self, inode: &Inode, len: u64) -> Result<u64> {
         let blocks = len.div_ceil(self.fs.geo.block_size());
-        if blocks > u64::from(u32::MAX) {
+        let old = self.fs.groups.superblock().rev_level.get() == 0;
+        if blocks > u64::from(u32::MAX) || (old && len > SMALL) {
             return Err(Error::new(
                 Class::Limit,
                 format!("inode {} cannot have {len} bytes", inode.number),

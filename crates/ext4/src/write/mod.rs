@@ -54,6 +54,8 @@ pub struct Ext4Writer {
     sequence: Option<u32>,
     /// A file became longer than 2 GiB: the superblock has to say so.
     large_file: bool,
+    /// An attribute was set: the superblock has to say so, too.
+    ext_attr: bool,
     /// Putting back what a failed operation had changed failed, too.
     broken: bool,
 }

@@ -54,6 +54,7 @@ pub fn open_writer(over: Arc<Overlay>, limits: &Limits, now: Time) -> Result<Ext
         zone,
         sequence,
         large_file: false,
+        ext_attr: false,
         broken: false,
     };
     writer.whole(Ext4Writer::clear_orphans)?;

@@ -4,7 +4,7 @@ use super::Ext4Writer;
 use super::group::{FREE_CLUSTERS, FREE_INODES};
 use super::raw::{get32, high32, low32, narrow, put32};
 use crate::checksum::{self, crc32c};
-use crate::feature::{incompat, ro_compat};
+use crate::feature::{compat, incompat, ro_compat};
 use crate::layout::{STATE_VALID, SUPER_AT, SUPER_LEN, SuperBlock};
 use crate::map::Target;
 use h2k_block::{Error, Result};
@@ -35,7 +35,7 @@ impl Ext4Writer {
         }
         let blocks = clusters.checked_shl(self.fs.geo.cluster_bits).unwrap_or(u64::MAX);
         let dynamic = self.fs.groups.superblock().rev_level.get() > 0;
-        let large = self.large_file;
+        let (large, attributes) = (self.large_file, self.ext_attr);
         let now = u32::try_from(self.now.seconds).unwrap_or(0);
         let has_hi = self.fs.geo.has_incompat(incompat::BIT64);
         self.edit_super(|sb| {
@@ -51,6 +51,9 @@ impl Ext4Writer {
                 let ro = sb.feature_ro_compat.get() & !ro_compat::ORPHAN_PRESENT;
                 let large = if large { ro_compat::LARGE_FILE } else { 0 };
                 sb.feature_ro_compat = (ro | large).into();
+                if attributes {
+                    sb.feature_compat = (sb.feature_compat.get() | compat::EXT_ATTR).into();
+                }
                 let set = sb.feature_incompat.get() & !incompat::RECOVER;
                 sb.feature_incompat = set.into();
             }

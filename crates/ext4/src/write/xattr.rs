@@ -231,7 +231,13 @@ impl Ext4Writer {
             None => {
                 Self::set_inner(&mut record, start, &inner);
             }
+            Some(_) if self.fs.groups.superblock().rev_level.get() == 0 => {
+                return Err(Error::unsupported(
+                    "a filesystem of revision 0 cannot have extended attributes",
+                ));
+            }
             Some(value) => {
+                self.ext_attr = true;
                 let own = Own {
                     index,
                     name: name.to_vec(),

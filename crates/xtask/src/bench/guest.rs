@@ -44,6 +44,10 @@ pub(super) struct Filesystem {
 const LEN: u64 = 4 << 30;
 const SMALL: u64 = 512 << 20;
 
+/// What the profiles of all hashing rows show.
+const HASHING: &str = "SHA-256, with the processor's instructions for it, takes 65 to 76 % of the processor time, copying \
+     pages out of the image 9 to 15 %; a file of 8 MiB or more is hashed by one core alone";
+
 const HALF: Wanted = Wanted::Times(0.5);
 
 pub(super) const FILESYSTEMS: [Filesystem; 5] = [
@@ -53,7 +57,7 @@ pub(super) const FILESYSTEMS: [Filesystem; 5] = [
         len: None,
         rows: &[
             ("list ext4", Work::List, HALF, ""),
-            ("hash ext4", Work::Hash, HALF, ""),
+            ("hash ext4", Work::Hash, HALF, HASHING),
         ],
     },
     Filesystem {
@@ -62,7 +66,7 @@ pub(super) const FILESYSTEMS: [Filesystem; 5] = [
         len: None,
         rows: &[
             ("list xfs", Work::List, HALF, ""),
-            ("hash xfs", Work::Hash, HALF, ""),
+            ("hash xfs", Work::Hash, HALF, HASHING),
         ],
     },
     Filesystem {
@@ -71,7 +75,7 @@ pub(super) const FILESYSTEMS: [Filesystem; 5] = [
         len: None,
         rows: &[
             ("list btrfs", Work::List, HALF, ""),
-            ("hash btrfs", Work::Hash, HALF, ""),
+            ("hash btrfs", Work::Hash, HALF, HASHING),
         ],
     },
     Filesystem {
@@ -80,7 +84,7 @@ pub(super) const FILESYSTEMS: [Filesystem; 5] = [
         len: None,
         rows: &[
             ("list NTFS", Work::List, Wanted::Times(3.0), ""),
-            ("hash NTFS", Work::Hash, Wanted::Times(3.0), ""),
+            ("hash NTFS", Work::Hash, Wanted::Times(3.0), HASHING),
         ],
     },
     Filesystem {

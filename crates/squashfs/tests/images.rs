@@ -83,9 +83,12 @@ fn images_of_every_method_read_as_they_were_made_and_as_the_kernel_reads_them() 
         if let Some(difference) = listing::differences(&theirs.text, &ours.text) {
             panic!("{options}:\n{difference}");
         }
-        if let Ok(mounted) = mount::mount(&image, "squashfs", "ro") {
-            let kernel = listing::of_host(mounted.path(), Options::UNIX);
-            assert_eq!(listing::differences(&kernel.text, &ours.text), None, "{options}");
+        match mount::mount(&image, "squashfs", "ro") {
+            Ok(mounted) => {
+                let kernel = listing::of_host(mounted.path(), Options::UNIX);
+                assert_eq!(listing::differences(&kernel.text, &ours.text), None, "{options}");
+            }
+            Err(why) => println!("skipped: this host cannot mount it ({why})"),
         }
         let find = |p: &str| {
             let found = lookup_path(&fs, p.as_bytes(), false, &mut Meter::new(Limits::default()));

@@ -46,12 +46,7 @@ impl Args {
                 }),
         );
         for problem in &report.problems {
-            let device = if problem.device.is_empty() {
-                "the guest"
-            } else {
-                &problem.device
-            };
-            screen.warn(&format!("{}: {}", shown(device), shown(&problem.message)));
+            screen.warn(&shown(&problem.line()));
         }
         Ok(exit::DONE)
     }

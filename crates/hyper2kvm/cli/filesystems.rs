@@ -36,12 +36,7 @@ impl Args {
             _ => cell.to_owned(),
         }));
         for problem in &report.problems {
-            let device = if problem.device.is_empty() {
-                "the guest"
-            } else {
-                &problem.device
-            };
-            screen.warn(&format!("{}: {}", shown(device), shown(&problem.message)));
+            screen.warn(&shown(&problem.line()));
         }
         for fs in &report.filesystems {
             for warning in &fs.warnings {

@@ -41,8 +41,9 @@ use std::process::ExitCode;
 /// Takes virtual disks from VMware, Hyper-V and VirtualBox to KVM
 ///
 /// hyper2kvm reads, checks, compares and converts virtual disks: raw, qcow2, VMDK, VHD, VHDX and VDI, with their
-/// parents and snapshots. It needs no root, no other program and no kernel module. A source is never modified; a
-/// target appears under its name when it is whole, or not at all.
+/// parents and snapshots, and looks into the guests on them: volumes, files, the registry. It needs no root, no other
+/// program and no kernel module. A source is never modified; a target appears under its name when it is whole, or not
+/// at all.
 #[derive(Debug, Parser)]
 #[command(
     name = "hyper2kvm",

@@ -31,11 +31,7 @@ impl Args {
         } else {
             screen.say(&text(&report, screen));
             for problem in &report.problems {
-                screen.warn(&format!(
-                    "{}: {}",
-                    shown(&problem.device),
-                    shown(&problem.message)
-                ));
+                screen.warn(&shown(&problem.line()));
             }
         }
         Ok(exit::DONE)

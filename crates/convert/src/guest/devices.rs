@@ -183,6 +183,19 @@ pub struct ProblemReport {
     pub message: String,
 }
 
+impl ProblemReport {
+    /// One line for a person: the device, once, and what is wrong.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let named = |name: &str| self.message.starts_with(&format!("{name}: "));
+        match self.device.as_str() {
+            "" => format!("the guest: {}", self.message),
+            device if named(device) => self.message.clone(),
+            device => format!("{device}: {}", self.message),
+        }
+    }
+}
+
 impl OpenGuest {
     /// Every device: disks, partitions, and what is assembled from them.
     #[must_use]

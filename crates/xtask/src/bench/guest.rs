@@ -41,7 +41,7 @@ pub(super) struct Filesystem {
 }
 
 /// The image that holds the files: this, or enough for little data.
-const LEN: u64 = 4 << 30;
+const LEN: u64 = 5 << 30;
 const SMALL: u64 = 512 << 20;
 
 /// What the profiles of all hashing rows show.

@@ -11,6 +11,9 @@ use std::fmt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// This program, also after a build has put another in its place.
+pub(super) const MYSELF: &str = "/proc/self/exe";
+
 /// What one run cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
@@ -37,8 +40,7 @@ impl fmt::Display for Cost {
 /// Runs `command` (a program and its arguments), which has to succeed.
 pub(super) fn run(command: &[String], scratch: &Scratch) -> Result<Cost, String> {
     let told = scratch.path("cost");
-    let me = std::env::current_exe().map_err(|e| e.to_string())?;
-    let status = Command::new(me)
+    let status = Command::new(MYSELF)
         .arg("bench-child")
         .arg(&told)
         .args(command)

@@ -1,7 +1,8 @@
 use crate::bytes::{array, field, index, le16, le32, le64, units, wide};
 use crate::key::Key;
-use crate::layout::{BLOCK, FARTHEST, NOWHERE, base, bin};
+use crate::layout::{BLOCK, FARTHEST, NOWHERE, Named, base, bin};
 use crate::log::{self, State};
+use crate::name::Name;
 use crate::sums;
 use h2k_block::{BlockRead, Class, Error, Limits, Meter, Result};
 
@@ -227,6 +228,32 @@ impl Hive {
             ));
         }
         Ok(content)
+    }
+
+    /// The `structure` with this signature at `at`.
+    pub(crate) fn record(&self, at: u32, structure: &'static str, signature: [u8; 2]) -> Result<&[u8]> {
+        let record = self.cell(at, structure)?;
+        let found: [u8; 2] = array(record, 0).unwrap_or_default();
+        if found != signature {
+            let [a, b] = signature.map(char::from);
+            return Err(self.bad(at, structure, format!("{found:02x?}, expected \"{a}{b}\"")));
+        }
+        Ok(record)
+    }
+
+    /// The record at `at`, and its name.
+    pub(crate) fn named(&self, at: u32, kind: &Named) -> Result<(&[u8], Name<'_>)> {
+        let record = self.record(at, kind.structure, kind.signature)?;
+        let name = record.get(kind.name..).and_then(|room| {
+            let len = usize::from(le16(record, kind.name_len)?);
+            room.get(..len)
+        });
+        let Some(name) = name else {
+            let found = format!("a name that runs past the cell of {} bytes", record.len());
+            return Err(self.bad(at, kind.structure, found));
+        };
+        let latin = le16(record, kind.flags).unwrap_or(0) & kind.latin != 0;
+        Ok((record, Name::new(name, latin)))
     }
 
     /// The signed size and the content of the cell at `at`.

@@ -1,4 +1,4 @@
-use crate::bytes::{array, le16, le32, le64, units};
+use crate::bytes::{le16, le32, le64, units};
 use crate::hive::Hive;
 use crate::layout::{NOWHERE, nk, sk};
 use crate::name::{Name, hash};
@@ -17,26 +17,8 @@ pub struct Key<'h> {
 
 impl<'h> Key<'h> {
     pub(crate) fn at(hive: &'h Hive, at: u32) -> Result<Self> {
-        let node = hive.cell(at, "key node")?;
-        let signature: [u8; 2] = array(node, 0).unwrap_or_default();
-        if signature != nk::SIGNATURE {
-            return Err(hive.bad(at, "key node", format!("{signature:02x?}, expected \"nk\"")));
-        }
-        let name = node.get(nk::NAME..).and_then(|room| {
-            let len = usize::from(le16(node, nk::NAME_LEN)?);
-            room.get(..len)
-        });
-        let Some(name) = name else {
-            let found = format!("a name that runs past the cell of {} bytes", node.len());
-            return Err(hive.bad(at, "key node", found));
-        };
-        let latin = le16(node, nk::FLAGS).unwrap_or(0) & nk::LATIN != 0;
-        Ok(Self {
-            hive,
-            at,
-            node,
-            name: Name::new(name, latin),
-        })
+        let (node, name) = hive.named(at, &nk::RECORD)?;
+        Ok(Self { hive, at, node, name })
     }
 
     /// Where its node lies: names the key for [`Hive::key`] and for edits, until one frees it.
@@ -96,12 +78,7 @@ impl<'h> Key<'h> {
         if at == NOWHERE {
             return Ok(None);
         }
-        let cell = self.hive.cell(at, "key security")?;
-        let signature: [u8; 2] = array(cell, 0).unwrap_or_default();
-        if signature != sk::SIGNATURE {
-            let found = format!("{signature:02x?}, expected \"sk\"");
-            return Err(self.hive.bad(at, "key security", found));
-        }
+        let cell = self.hive.record(at, "key security", sk::SIGNATURE)?;
         let room = cell.get(sk::DESCRIPTOR..).unwrap_or_default();
         let len = crate::bytes::index(le32(cell, sk::SIZE).unwrap_or(0));
         match room.get(..len) {

@@ -42,8 +42,27 @@ pub(crate) mod bin {
     pub(crate) const HEADER: usize = 32;
 }
 
+/// Where a record that has a name keeps it.
+pub(crate) struct Named {
+    pub(crate) structure: &'static str,
+    pub(crate) signature: [u8; 2],
+    pub(crate) flags: usize,
+    /// The flag that says the name is Latin-1.
+    pub(crate) latin: u16,
+    pub(crate) name_len: usize,
+    pub(crate) name: usize,
+}
+
 /// A key node, from the start of the cell's content.
 pub(crate) mod nk {
+    pub(crate) const RECORD: super::Named = super::Named {
+        structure: "key node",
+        signature: SIGNATURE,
+        flags: FLAGS,
+        latin: LATIN,
+        name_len: NAME_LEN,
+        name: NAME,
+    };
     pub(crate) const SIGNATURE: [u8; 2] = *b"nk";
     pub(crate) const FLAGS: usize = 2;
     pub(crate) const WRITTEN: usize = 4;
@@ -73,6 +92,14 @@ pub(crate) mod nk {
 
 /// A key value.
 pub(crate) mod vk {
+    pub(crate) const RECORD: super::Named = super::Named {
+        structure: "key value",
+        signature: SIGNATURE,
+        flags: FLAGS,
+        latin: LATIN,
+        name_len: NAME_LEN,
+        name: NAME,
+    };
     pub(crate) const SIGNATURE: [u8; 2] = *b"vk";
     pub(crate) const NAME_LEN: usize = 2;
     pub(crate) const SIZE: usize = 4;

@@ -85,25 +85,12 @@ pub struct Value<'h> {
 
 impl<'h> Value<'h> {
     pub(crate) fn at(hive: &'h Hive, at: u32) -> Result<Self> {
-        let record = hive.cell(at, "key value")?;
-        let signature: [u8; 2] = array(record, 0).unwrap_or_default();
-        if signature != vk::SIGNATURE {
-            return Err(hive.bad(at, "key value", format!("{signature:02x?}, expected \"vk\"")));
-        }
-        let name = record.get(vk::NAME..).and_then(|room| {
-            let len = usize::from(le16(record, vk::NAME_LEN)?);
-            room.get(..len)
-        });
-        let Some(name) = name else {
-            let found = format!("a name that runs past the cell of {} bytes", record.len());
-            return Err(hive.bad(at, "key value", found));
-        };
-        let latin = le16(record, vk::FLAGS).unwrap_or(0) & vk::LATIN != 0;
+        let (record, name) = hive.named(at, &vk::RECORD)?;
         Ok(Self {
             hive,
             at,
             record,
-            name: Name::new(name, latin),
+            name,
         })
     }
 

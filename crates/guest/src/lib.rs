@@ -10,6 +10,7 @@
 //! * [`Guest::systems`] finds the operating systems; [`Guest::assemble`] reads a system's `fstab` and puts its
 //!   filesystems together; [`Guest::root`] does both where there is exactly one answer.
 //! * [`Guest::mount`] puts together what the user says instead.
+//! * [`Look`] reads files to learn from them, and tells where each [`Fact`] was read and what could not be.
 //! * [`Tree`] is the result: several filesystems under one root, asked by path or by [`Place`].
 //!
 //! Nothing is written: a journal is replayed in memory. A path is resolved inside the tree and nowhere else; there is
@@ -21,6 +22,7 @@ mod assemble;
 mod device;
 mod fstab;
 mod guest;
+pub mod look;
 mod open;
 mod probe;
 mod spec;
@@ -33,6 +35,7 @@ pub use assemble::{Assembled, LeftOut};
 pub use device::Device;
 pub use fstab::{FstabLine, fstab};
 pub use guest::Guest;
+pub use look::{Fact, Look, Source, Text, Unread};
 pub use open::{Opened, Subvolume, Subvolumes, can_open};
 pub use system::{System, SystemKind, Systems};
 pub use tree::{Entry, Mount, Place, Tree};

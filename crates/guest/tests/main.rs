@@ -12,4 +12,5 @@
 mod assembly;
 mod damage;
 mod door;
+mod look;
 mod tree;

@@ -1,0 +1,75 @@
+//! A tree as the place where package databases are looked for.
+
+use super::Look;
+use crate::tree::{Place, Tree};
+use h2k_block::{BlockRead, Class, Error, Meter, Result};
+use h2k_fs::FileKind;
+use h2k_packages::Files;
+
+/// A regular file of a tree as a run of bytes.
+pub struct TreeFile<'a> {
+    tree: &'a Tree,
+    place: Place,
+    len: u64,
+}
+
+impl<'a> Look<'a> {
+    /// The regular file that `path` leads to, to be read piece by piece.
+    #[must_use]
+    pub fn file(&self, path: impl AsRef<[u8]>) -> Option<TreeFile<'a>> {
+        let path = path.as_ref();
+        self.asked(path, |meter| TreeFile::open(self.tree, path, meter))
+    }
+}
+
+impl<'a> TreeFile<'a> {
+    /// The regular file that `path` leads to; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Tree::lookup`].
+    pub fn open(tree: &'a Tree, path: &[u8], meter: &mut Meter) -> Result<Option<Self>> {
+        let Some(place) = tree.lookup(path, true, meter)? else {
+            return Ok(None);
+        };
+        let stat = tree.stat(place)?;
+        Ok((stat.kind == FileKind::File).then_some(Self {
+            tree,
+            place,
+            len: stat.len,
+        }))
+    }
+}
+
+impl BlockRead for TreeFile<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn fetch(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let mut done = 0_usize;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
+            let n = self.tree.read_at(self.place, at, rest)?;
+            if n == 0 {
+                return Err(Error::new(
+                    Class::Corrupt,
+                    format!("the file ends at {at}, its length is said to be {}", self.len),
+                ));
+            }
+            done = done.saturating_add(n);
+        }
+        Ok(())
+    }
+}
+
+impl Files for Look<'_> {
+    fn open(&self, path: &[u8]) -> Result<Option<Box<dyn BlockRead + '_>>> {
+        let file = TreeFile::open(self.tree, path, &mut Meter::new(self.limits))?;
+        let Some(file) = file else { return Ok(None) };
+        Ok(Some(Box::new(file)))
+    }
+
+    fn names(&self, path: &[u8], meter: &mut Meter) -> Result<Option<Vec<Vec<u8>>>> {
+        self.listed(path, meter)
+    }
+}

@@ -1,0 +1,21 @@
+//! What a guest is: every fact with where it was read, and what could not be read with why.
+//!
+//! ```text
+//!  Guest ──▶ systems ──▶ Assembled ──▶ Look ──▶ one Section per Topic ──▶ SystemFacts ─┐
+//!                                                                                      ├─▶ Inspection
+//!  devices, filesystems ───────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! * A [`Topic`] names what can be asked for; each has a module that looks and a struct that is its answer.
+//! * A [`Section`] is such an answer together with what kept it from being complete.
+//! * [`inspect`] asks for the topics wanted, of every system found or of one.
+//!
+//! Non-goals: opening images, printing, changing a guest, running anything of it.
+
+mod mounts;
+mod report;
+mod topic;
+
+pub use mounts::{MountPoint, Mounts, NotMounted};
+pub use report::{Inspection, SCHEMA, Section, SystemFacts, inspect, inspect_system};
+pub use topic::{Topic, Topics};

@@ -1,16 +1,15 @@
 //! Writing, one thing at a time: large directories, full volumes, what a crash left behind, what is refused.
 
+use crate::hostile::{mutations, small_with};
 use crate::kernel::{Scratch, kernel_helps, open};
 use crate::write::{NOW, Subject, same_tree};
 use crate::write_door;
-use h2k_block::{BlockRead, BlockWrite, Class, Error, Limits, MemDisk, Overlay};
+use h2k_block::{BlockRead, Class, Error, Limits, MemDisk, Overlay};
 use h2k_ext4::{Journal, open_writer};
 use h2k_fs::{FsRead, FsWrite, MemFs};
 use h2k_testkit::listing::{self, Options};
 use h2k_testkit::mount::mount;
-use h2k_testkit::mutate::damage;
 use h2k_testkit::oracle;
-use h2k_testkit::rng::Rng;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -402,36 +401,13 @@ fn an_operation_that_fails_changes_nothing() {
     }
 }
 
-/// Damages one block at a time, writes, and mends it again.
-fn mutations(image: &Path, rounds: u64, seed: u64) {
-    let bytes = std::fs::read(image).unwrap();
-    let full: Vec<usize> = (0..bytes.len() / 1024)
-        .filter(|n| !h2k_block::is_zero(&bytes[n * 1024..][..1024]))
-        .collect();
-    let disk = Arc::new(MemDisk::new(bytes.clone()));
-    let mut rng = Rng::new(seed);
-    for _ in 0..rounds {
-        let n = match rng.below(8) {
-            0 => 1,
-            1 => 2,
-            _ => full[rng.below(full.len() as u64) as usize],
-        };
-        let range = n * 1024..(n + 1) * 1024;
-        let mut block = bytes[range.clone()].to_vec();
-        damage(&mut rng, &mut block, 0..1024);
-        disk.write_at(range.start as u64, &block).unwrap();
-        write_door::knock(disk.clone());
-        disk.write_at(range.start as u64, &bytes[range]).unwrap();
-    }
-}
-
 macro_rules! damaged {
     ($($name:ident: $options:literal, $names:literal, $rounds:literal, $seed:literal;)*) => {
         $(#[test]
         fn $name() {
             let scratch = Scratch::new();
-            let image = crate::hostile::small_with(&scratch, $options, "512", $names);
-            mutations(&image, $rounds, $seed);
+            let image = small_with(&scratch, $options, "512", $names);
+            mutations(&image, $rounds, $seed, write_door::knock);
         })*
     };
 }
@@ -452,9 +428,9 @@ damaged! {
 fn damaged_indices_are_written_to_or_refused() {
     let scratch = Scratch::new();
     let options = "-N 128 -t ext4 -b 1024 -O ^metadata_csum,^has_journal,^resize_inode";
-    let image = crate::hostile::small_with(&scratch, options, "512", 70);
+    let image = small_with(&scratch, options, "512", 70);
     oracle::run("e2fsck", &["-fyD", image.to_str().unwrap()]);
-    mutations(&image, 4_000, 16);
+    mutations(&image, 4_000, 16, write_door::knock);
 }
 
 /// Every other block: as many runs as blocks, in trees of three levels.

@@ -8,7 +8,7 @@ use crate::oem;
 use crate::table::{Link, Table, Width};
 use crate::time::stamp;
 use h2k_block::{BlockRead, Class, Error, Extent, Kind, Limits, Meter, Result};
-use h2k_fs::{EachEntry, Entry, Facts, FileExtent, FileKind, FsRead, Name, Node, Stat, Time, Usage, wtf8};
+use h2k_fs::{EachEntry, Entry, Facts, FileExtent, FileKind, FsRead, Name, Node, Stat, Usage, wtf8};
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 use zerocopy::FromBytes;
@@ -323,8 +323,7 @@ impl FsRead for Fat {
                 .free_clusters()
                 .map_err(|e| e.through("fat"))?
                 .saturating_mul(block),
-            nodes: None,
-            nodes_free: None,
+            ..Usage::default()
         })
     }
 
@@ -333,21 +332,7 @@ impl FsRead for Fat {
     }
 
     fn stat(&self, node: Node) -> Result<Stat> {
-        let mut stat = Stat {
-            kind: FileKind::Dir,
-            len: 0,
-            allocated: 0,
-            mode: None,
-            uid: None,
-            gid: None,
-            links: 1,
-            device: None,
-            inode: node.0,
-            modified: Time::default(),
-            changed: Time::default(),
-            accessed: Time::default(),
-            created: None,
-        };
+        let mut stat = Stat::bare(FileKind::Dir, node.0);
         if node != ROOT {
             let short = self.short(node).map_err(|e| e.through("fat"))?;
             stat.modified = stamp(short.modified_date.get(), short.modified_time.get(), 0);

@@ -119,6 +119,28 @@ pub struct Stat {
     pub created: Option<Time>,
 }
 
+impl Stat {
+    /// A node of which nothing more is known: one name, no content, no owner, times of zero.
+    #[must_use]
+    pub fn bare(kind: FileKind, inode: u64) -> Self {
+        Self {
+            kind,
+            len: 0,
+            allocated: 0,
+            mode: None,
+            uid: None,
+            gid: None,
+            links: 1,
+            device: None,
+            inode,
+            modified: Time::default(),
+            changed: Time::default(),
+            accessed: Time::default(),
+            created: None,
+        }
+    }
+}
+
 /// One name in a directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {

@@ -247,8 +247,7 @@ impl FsRead for Ntfs {
             block: g.cluster.into(),
             total: g.clusters.saturating_mul(g.cluster.into()),
             free: free.saturating_mul(g.cluster.into()),
-            nodes: None,
-            nodes_free: None,
+            ..Usage::default()
         })
     }
 
@@ -297,19 +296,14 @@ impl FsRead for Ntfs {
             .resident(self::kind::STANDARD_INFORMATION)
             .unwrap_or_default();
         Ok(Stat {
-            kind,
             len,
             allocated,
-            mode: None,
-            uid: None,
-            gid: None,
             links: u32::try_from(links).unwrap_or(u32::MAX).max(1),
-            device: None,
-            inode: file.number,
             modified: time(info, 8),
             changed: time(info, 16),
             accessed: time(info, 24),
             created: Some(time(info, 0)),
+            ..Stat::bare(kind, file.number)
         })
     }
 

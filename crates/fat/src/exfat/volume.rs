@@ -8,7 +8,7 @@ use crate::clusters::{Chain, Clusters, Want};
 use crate::layout::ENTRY;
 use crate::table::{Held, Link, Table, Width};
 use h2k_block::{BlockRead, Class, Error, Extent, Kind, Limits, Meter, Result};
-use h2k_fs::{EachEntry, Entry, Facts, FileExtent, FileKind, FsRead, Name, Node, Stat, Time, Usage, wtf8};
+use h2k_fs::{EachEntry, Entry, Facts, FileExtent, FileKind, FsRead, Name, Node, Stat, Usage, wtf8};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use zerocopy::FromBytes;
@@ -380,8 +380,7 @@ impl FsRead for ExFat {
             block,
             total: u64::from(self.clusters.count).saturating_mul(block),
             free: free.saturating_mul(block),
-            nodes: None,
-            nodes_free: None,
+            ..Usage::default()
         })
     }
 
@@ -390,21 +389,7 @@ impl FsRead for ExFat {
     }
 
     fn stat(&self, found: Node) -> Result<Stat> {
-        let mut stat = Stat {
-            kind: FileKind::Dir,
-            len: 0,
-            allocated: 0,
-            mode: None,
-            uid: None,
-            gid: None,
-            links: 1,
-            device: None,
-            inode: found.0,
-            modified: Time::default(),
-            changed: Time::default(),
-            accessed: Time::default(),
-            created: None,
-        };
+        let mut stat = Stat::bare(FileKind::Dir, found.0);
         if found == ROOT {
             stat.len = self.place(ROOT).map_err(|e| e.through("exfat"))?.len;
         } else {

@@ -214,8 +214,7 @@ impl FsRead for Udf {
             block: self.volume.space.block,
             total: total.fold(0, u64::saturating_add),
             free: self.free().map_err(|e| e.through("udf"))?.unwrap_or(0),
-            nodes: None,
-            nodes_free: None,
+            ..Usage::default()
         })
     }
 

@@ -2,9 +2,10 @@
 #![no_main]
 
 #[path = "../../crates/fat/tests/door.rs"]
+#[allow(dead_code)]
 mod door;
 
-use h2k_block::MemDisk;
+use h2k_testkit::sparse::Sparse;
 use std::sync::Arc;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| door::knock_exfat(Arc::new(MemDisk::new(bytes.to_vec()))));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| door::knock_exfat(Arc::new(Sparse::unpack("volume", bytes))));

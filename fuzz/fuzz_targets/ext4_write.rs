@@ -4,6 +4,7 @@
 #[path = "../../crates/ext4/tests/write_door.rs"]
 mod door;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    door::knock(std::sync::Arc::new(h2k_block::MemDisk::new(bytes.to_vec())));
-});
+use h2k_testkit::sparse::Sparse;
+use std::sync::Arc;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| door::knock(Arc::new(Sparse::unpack("volume", bytes))));

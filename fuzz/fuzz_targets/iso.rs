@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../../crates/iso/tests/door.rs"]
+#[allow(dead_code)]
 mod door;
 
 use h2k_testkit::sparse::Sparse;

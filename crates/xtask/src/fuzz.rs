@@ -1,7 +1,7 @@
 //! The fuzz targets: they live in a workspace of their own, because they need a nightly toolchain to run.
 
 use crate::run::{Done, cargo, quietly, root, show};
-use h2k_block::MemDisk;
+use h2k_block::{BlockRead, MemDisk};
 use h2k_testkit::sparse::Sparse;
 use std::process::Command;
 
@@ -39,12 +39,16 @@ pub fn seed() -> Done {
         let format = fixture.says("format").unwrap_or_default().to_owned();
         for file in &fixture.files {
             let bytes = fixture.bytes(file);
-            seeds.plant(&format, &format!("fixture-{file}"), &bytes)?;
+            let name = format!("fixture-{file}");
+            seeds.plant(&format, &name, &bytes)?;
             if format == "raw" {
-                seeds.plant("volume", &format!("fixture-{file}"), &bytes)?;
+                for target in ["volume", "guest"] {
+                    seeds.plant(target, &name, &bytes)?;
+                }
                 if let Some(partition) = bytes.get(PARTITION..).filter(|rest| !rest.is_empty()) {
-                    let packed = Sparse::pack(&MemDisk::new(partition.to_vec()), SEED);
-                    seeds.plant("ext4", &format!("fixture-{file}"), &packed)?;
+                    for target in ["ext4", "ext4_write"] {
+                        seeds.plant(target, &name, partition)?;
+                    }
                 }
             }
         }
@@ -65,15 +69,19 @@ pub fn seed() -> Done {
             }
         }
     }
+    for (target, name, text) in TEXTS {
+        seeds.plant_as_is(target, name, text.as_bytes())?;
+    }
     if let Some(corpus) = h2k_testkit::corpus::corpus() {
         let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
         for (below, target) in BELOW {
-            let small = |case: &&h2k_testkit::corpus::Case| case.unpacked_size <= 16 * SEED as u64;
-            for case in corpus.below(below).filter(small).take(PER_TARGET) {
+            let mut cases: Vec<_> = corpus.below(below).collect();
+            // Small ones first: a fuzzer gets through more of them.
+            cases.sort_by_key(|case| case.unpacked_size);
+            for case in cases.into_iter().take(PER_TARGET) {
                 let name = case.path.replace('/', "-");
-                if PACKED.contains(&target) {
-                    let disk = corpus.disk(case, scratch.path());
-                    seeds.plant(target, &name, &Sparse::pack(&*disk, SEED / 2))?;
+                if takes(target) == Takes::Pages || case.format.ends_with(" in qcow2") {
+                    seeds.plant_disk(target, &name, &*corpus.disk(case, scratch.path()))?;
                 } else {
                     seeds.plant(target, &name, &corpus.bytes(case))?;
                 }
@@ -84,27 +92,78 @@ pub fn seed() -> Done {
     Ok(())
 }
 
-/// Folders of fixtures whose files are seeds as they are.
-const STORES: [(&str, &str); 3] = [
+/// Folders of fixtures whose files are seeds.
+const STORES: [(&str, &str); 7] = [
+    ("guests/linux", "guest"),
     ("journal/systemd", "journal"),
     ("packages/apk", "packages"),
     ("packages/rpm", "packages"),
+    ("volumes/btrfs", "btrfs"),
+    ("volumes/lvm", "volume"),
+    ("volumes/md", "volume"),
 ];
 
-/// Targets whose input is a large and mostly empty disk: the fuzzer is given its pages, as `Sparse::unpack` takes them.
-const PACKED: [&str; 4] = ["btrfs", "ext4", "ntfs", "xfs"];
+/// Seeds for what reads text: one of every kind of line.
+const TEXTS: [(&str, &str, &str); 3] = [
+    (
+        "reg",
+        "version-5",
+        "Windows Registry Editor Version 5.00\r\n\r\n; a comment\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\a\\b]\r\n\
+         @=\"default\"\r\n\"text\"=\"with \\\"quotes\\\" and \\\\\"\r\n\"number\"=dword:00000001\r\n\
+         \"bytes\"=hex:01,02,\\\r\n  03,04\r\n\"expand\"=hex(2):41,00,00,00\r\n\"list\"=hex(7):41,00,00,00,00,00\r\n\
+         \"long\"=hex(b):01,00,00,00,00,00,00,00\r\n\"gone\"=-\r\n\r\n[-HKEY_LOCAL_MACHINE\\SOFTWARE\\a]\r\n",
+    ),
+    (
+        "reg",
+        "version-4",
+        "REGEDIT4\n\n[HKEY_LOCAL_MACHINE\\SYSTEM\\a]\n\"expand\"=hex(2):41,00\n\"n\"=dword:ffffffff\n",
+    ),
+    (
+        "guest",
+        "fstab",
+        "# a comment\n/dev/sda1 / ext4 defaults 0 1\nUUID=1234-ABCD /boot/efi vfat umask=0077 0 1\n\
+         LABEL=\"home\" /home/with\\040space xfs noauto,subvol=@home 0 0\n/dev/mapper/luks-1 /srv auto nofail\n\
+         luks-1 /dev/sda3 none luks,discard\nPARTUUID=00000000-01 none swap sw 0 0\ntmpfs /tmp tmpfs size=1g\n\
+         /usr /boot/b none bind\n",
+    ),
+];
+
+/// How a target takes its input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// The beginning of a file.
+    File,
+    /// The pages of a large and mostly empty disk, as `Sparse::unpack` takes them.
+    Pages,
+    /// A byte that counts the pages of the hive, the hive, and a log.
+    Hive,
+}
+
+fn takes(target: &str) -> Takes {
+    match target {
+        "btrfs" | "exfat" | "ext4" | "ext4_write" | "fat" | "guest" | "iso" | "ntfs" | "squashfs" | "udf"
+        | "xfs" => Takes::Pages,
+        "hive" => Takes::Hive,
+        _ => Takes::File,
+    }
+}
 
 /// Which part of the corpus seeds which target.
-const BELOW: [(&str, &str); 24] = [
+const BELOW: [(&str, &str); 33] = [
     ("fs/btrfs", "btrfs"),
     ("fs/ext", "ext4"),
+    ("fs/ext", "ext4_write"),
     ("fs/fat", "fat"),
     ("fs/iso9660", "iso"),
     ("fs/ntfs", "ntfs"),
+    ("fs/other/exfat", "exfat"),
+    ("fs/other/squashfs", "squashfs"),
+    ("fs/other/udf", "udf"),
     ("fs/xfs", "xfs"),
     ("corrupt/btrfs", "btrfs"),
-    ("corrupt/exfat", "fat"),
+    ("corrupt/exfat", "exfat"),
     ("corrupt/ext", "ext4"),
+    ("corrupt/ext", "ext4_write"),
     ("corrupt/fat", "fat"),
     ("corrupt/hives", "hive"),
     ("corrupt/iso9660", "iso"),
@@ -118,7 +177,11 @@ const BELOW: [(&str, &str); 24] = [
     ("images/vhd/", "vhd"),
     ("images/vhdx", "vhdx"),
     ("images/vmdk", "vmdk"),
+    ("volumes/apm", "volume"),
+    ("volumes/gpt", "guest"),
     ("volumes/gpt", "volume"),
+    ("volumes/lvm", "guest"),
+    ("volumes/lvm", "volume"),
     ("volumes/mbr", "volume"),
 ];
 
@@ -128,8 +191,31 @@ struct Seeds {
 }
 
 impl Seeds {
-    /// Keeps the beginning of `bytes` as a seed of `target`, if there is such a target.
+    /// Keeps the beginning of `bytes` as a seed of `target`, in the shape that it takes.
     fn plant(&mut self, target: &str, name: &str, bytes: &[u8]) -> Done {
+        match takes(target) {
+            Takes::File => self.plant_as_is(target, name, bytes),
+            Takes::Pages => self.plant_disk(target, name, &MemDisk::new(bytes.to_vec())),
+            Takes::Hive => {
+                let pages = u8::try_from((bytes.len() / 4096).saturating_sub(1)).unwrap_or(u8::MAX);
+                self.plant_as_is(target, name, &[&[pages], bytes].concat())
+            }
+        }
+    }
+
+    /// The same for a disk that may be too large for memory.
+    fn plant_disk(&mut self, target: &str, name: &str, disk: &dyn BlockRead) -> Done {
+        if takes(target) == Takes::Pages {
+            return self.plant_as_is(target, name, &Sparse::pack(disk, SEED / 2));
+        }
+        let kept = disk.len().min(SEED as u64);
+        let mut bytes = vec![0; usize::try_from(kept).unwrap_or(0)];
+        disk.read_at(0, &mut bytes).map_err(|e| format!("{name}: {e}"))?;
+        self.plant_as_is(target, name, &bytes)
+    }
+
+    /// Keeps the beginning of `bytes`, if there is such a target.
+    fn plant_as_is(&mut self, target: &str, name: &str, bytes: &[u8]) -> Done {
         let fuzz = root().join("fuzz");
         if !fuzz.join("fuzz_targets").join(format!("{target}.rs")).is_file() {
             return Ok(());

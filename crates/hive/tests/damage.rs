@@ -1,37 +1,40 @@
 //! Damaged hives and logs end in typed errors, soon and in bounded memory.
 
 use crate::door::{knock, knock_text};
+use crate::fixture;
 use h2k_testkit::corpus::corpus;
 use h2k_testkit::mutate::damage;
 use h2k_testkit::rng::Rng;
 
-/// Small hives of the corpus, each with its logs.
+/// Small hives of the repository and, where there is one, of the corpus, each with its logs.
 fn seeds() -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
-    let Some(corpus) = corpus() else { return Vec::new() };
-    let bytes = |path: &str| {
-        let case = corpus.below(path).next().unwrap_or_else(|| panic!("{path}"));
-        let mut bytes = corpus.bytes(case);
-        // Most of these files is padding.
+    // Most of what is in these files is padding.
+    let short = |mut bytes: Vec<u8>| {
         let bins = u32::from_le_bytes(bytes[40..44].try_into().unwrap()) as usize;
-        if !path.contains(".LOG") {
-            bytes.truncate(4096 + bins);
-        }
+        bytes.truncate(4096 + bins);
         bytes
     };
-    let mut seeds: Vec<_> = [
+    let mut seeds: Vec<_> = ["dirty-new", "dirty-old", "by-hand-1.4"]
+        .map(fixture::set)
+        .to_vec();
+    let Some(corpus) = corpus() else { return seeds };
+    let bytes = |path: &str| {
+        let case = corpus.below(path).next().unwrap_or_else(|| panic!("{path}"));
+        corpus.bytes(case)
+    };
+    for path in [
         "hives/python-registry/UNICODE_TESTS",
         "hives/hivex/rlenvalue",
         "hives/yarp/BigDataHive.",
         "hives/plaso/regf/100_sub",
         "hives/yarp/TwoOwnersHive",
         "hives/ez/SECURITYNoRoot",
-    ]
-    .iter()
-    .map(|path| (bytes(path), Vec::new()))
-    .collect();
+    ] {
+        seeds.push((short(bytes(path)), Vec::new()));
+    }
     let dir = "hives/yarp/NewDirtyHive1/";
     let logs = ["NewDirtyHive.LOG1", "NewDirtyHive.LOG2"].map(|log| bytes(&format!("{dir}{log}")));
-    seeds.push((bytes(&format!("{dir}NewDirtyHive.zst")), logs.to_vec()));
+    seeds.push((short(bytes(&format!("{dir}NewDirtyHive.zst"))), logs.to_vec()));
     seeds
 }
 
@@ -40,15 +43,12 @@ fn a_hundred_thousand_mutations_end_in_answers() {
     let seeds = seeds();
     let mut rng = Rng::new(0x7265_6766);
     for n in 0..100_000_usize {
-        let Some((hive, logs)) = seeds.get(n % seeds.len().max(1)) else {
-            return;
-        };
-        let (mut hive, mut logs) = (hive.clone(), logs.clone());
+        let (mut hive, mut logs) = seeds[n % seeds.len()].clone();
         let all = hive.len();
         match (rng.below(8), logs.len()) {
             (0, _) => damage(&mut rng, &mut hive, 0..512),
-            (1..4, 1..) => {
-                let log = &mut logs[rng.below(2) as usize];
+            (1..4, count @ 1..) => {
+                let log = &mut logs[rng.below(count as u64) as usize];
                 // Entries have a checksum: their heads and the base block are where damage goes further.
                 damage(&mut rng, log, 0..600);
             }

@@ -15,6 +15,7 @@ mod damage;
 mod door;
 mod dump;
 mod edit;
+mod fixture;
 mod model;
 mod names;
 mod oracle;

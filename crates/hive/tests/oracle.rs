@@ -61,6 +61,78 @@ pub fn reglookup(bytes: &[u8]) -> (usize, usize) {
     (keys, text.lines().count() - keys)
 }
 
+/// Class and owner by the path of their key; the empty class is none.
+type Classes = BTreeMap<String, (String, String)>;
+
+/// What regipy says is in `bytes`.
+fn regipy(bytes: &[u8]) -> (Tree, Classes) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hive");
+    std::fs::write(&file, bytes).unwrap();
+    let text = oracle::python(include_str!("regipy_dump.py"), &[file.to_str().unwrap()]);
+    let hex = |digits: &str| -> Vec<u8> {
+        let pairs = digits.as_bytes().chunks(2);
+        pairs
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    };
+    let name = |digits: &str| String::from_utf8(hex(digits)).unwrap();
+    let (mut tree, mut classes) = (Tree::new(), Classes::new());
+    for line in text.lines() {
+        match *line.split('\t').collect::<Vec<_>>() {
+            ["K", path, class, owner] => {
+                tree.insert(path.to_owned(), BTreeMap::new());
+                classes.insert(path.to_owned(), (name(class), owner.to_owned()));
+            }
+            ["V", path, value, kind, data] => {
+                let content = (kind.parse().unwrap(), hex(data));
+                tree.get_mut(path).unwrap().insert(name(value), content);
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    (tree, classes)
+}
+
+/// A name as regipy has it: of one in Latin-1 it reads the ASCII alone.
+fn ascii(name: &str) -> String {
+    let latin = name.chars().all(|c| c <= 'ÿ');
+    let shown = |c: char| if latin && !c.is_ascii() { '\u{fffd}' } else { c };
+    name.chars().map(shown).collect()
+}
+
+/// `hive` is read alike here, by hivex, by reglookup and by regipy.
+pub fn agreed(hive: &Hive) {
+    let ours = ours(hive);
+    assert_eq!(hivex(hive.bytes()), ours);
+    let values = ours.values().map(BTreeMap::len).sum::<usize>();
+    assert_eq!(reglookup(hive.bytes()), (ours.len(), values));
+    let path = |path: &str| path.split('\\').map(ascii).collect::<Vec<_>>().join("\\");
+    let (tree, classes) = regipy(hive.bytes());
+    let named = ours.iter().map(|(key, values)| {
+        let values = values
+            .iter()
+            .map(|(name, content)| (ascii(name), content.clone()));
+        (path(key), values.collect())
+    });
+    assert_eq!(tree, named.collect::<Tree>());
+    let named = ours.keys().map(|name| {
+        let key = hive.find(name).unwrap().unwrap();
+        let class = key.class().unwrap().unwrap_or_default();
+        (path(name), (class, owner(key.security().unwrap().unwrap())))
+    });
+    assert_eq!(classes, named.collect());
+}
+
+/// The owner in a security descriptor, as people write it.
+fn owner(descriptor: &[u8]) -> String {
+    let word = |at: usize| u32::from_le_bytes(descriptor[at..at + 4].try_into().unwrap());
+    let at = word(4) as usize;
+    let subs = (0..usize::from(descriptor[at + 1])).map(|i| word(at + 8 + 4 * i).to_string());
+    let subs: Vec<String> = subs.collect();
+    format!("S-{}-{}-{}", descriptor[at], descriptor[at + 7], subs.join("-"))
+}
+
 /// What this project's reader says is in `hive`.
 pub fn ours(hive: &Hive) -> Tree {
     let mut tree = Tree::new();

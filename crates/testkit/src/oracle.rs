@@ -1,6 +1,6 @@
 //! Independent tools. A missing tool is a failure, never a silent pass: `cargo xtask test` installs them all.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Runs `program` with `args`; panics when the tool is not installed.
@@ -65,4 +65,46 @@ pub fn qemu_same(a: &Path, a_format: &str, b: &Path, b_format: &str) {
             b.as_os_str(),
         ],
     );
+}
+
+/// The Python packages that tests compare against, with the versions they are pinned to.
+pub const PYTHON_PACKAGES: [&str; 4] = [
+    "regipy==6.5.0",
+    "construct==2.10.70",
+    "inflection==0.5.1",
+    "pytz==2026.6",
+];
+
+/// Where `cargo xtask setup` installs [`PYTHON_PACKAGES`]: once for a user, and for these versions alone.
+#[must_use]
+pub fn python_home() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")));
+    let name = format!("hyper2kvm-tests-{}", PYTHON_PACKAGES.join("-").replace("==", "-"));
+    cache.unwrap_or_else(std::env::temp_dir).join(name)
+}
+
+/// Runs a Python script with [`PYTHON_PACKAGES`] at hand, which has to succeed; answers with its standard output.
+///
+/// # Panics
+/// When the packages are not installed, or the script fails.
+pub fn python(script: &str, args: &[&str]) -> String {
+    let home = python_home();
+    assert!(
+        home.is_dir(),
+        "oracles {PYTHON_PACKAGES:?} are not installed; run `cargo xtask setup`"
+    );
+    let path = format!("PYTHONPATH={}", home.display());
+    let all = [
+        &[
+            path.as_str(),
+            "PYTHONIOENCODING=utf-8:surrogatepass",
+            "python3",
+            "-c",
+            script,
+        ],
+        args,
+    ]
+    .concat();
+    ok("env", &all)
 }

@@ -1,12 +1,14 @@
-//! The independent tools the tests compare against, and the Debian packages they come in. The only such list.
+//! The independent tools the tests compare against, and the Debian packages they come in. The only such list; Python
+//! packages are pinned in the testkit.
 
 use crate::run::{Done, have, show};
+use h2k_testkit::oracle::{PYTHON_PACKAGES, python_home};
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 50] = [
+const TOOLS: [(&str, &str); 53] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -51,6 +53,9 @@ const TOOLS: [(&str, &str); 50] = [
     ("hivexsh", "libhivex-bin"),
     ("hivexregedit", "libwin-hivex-perl"),
     ("reglookup", "reglookup"),
+    ("python3", "python3"),
+    ("pip3", "python3-pip"),
+    ("strace", "strace"),
     ("zstd", "zstd"),
     ("sfdisk", "fdisk"),
     ("sgdisk", "gdisk"),
@@ -61,6 +66,44 @@ const TOOLS: [(&str, &str); 50] = [
 
 /// Installs what is missing; does nothing where everything is there.
 pub fn setup() -> Done {
+    debian()?;
+    python()
+}
+
+/// The Python packages, in a folder of their own: no other Python program sees them.
+fn python() -> Done {
+    let home = python_home();
+    if home.is_dir() {
+        return Ok(());
+    }
+    println!("setup: missing {}", PYTHON_PACKAGES.join(", "));
+    let sentence = |e: std::io::Error| format!("{}: {e}", home.display());
+    let above = home.parent().ok_or("there is no folder for Python packages")?;
+    std::fs::create_dir_all(above).map_err(sentence)?;
+    // Under its name only when it is whole.
+    let fresh = tempfile::tempdir_in(above).map_err(sentence)?;
+    show(
+        Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args([
+                "--root-user-action",
+                "ignore",
+                "--only-binary",
+                ":all:",
+                "--no-deps",
+                "--target",
+            ])
+            .arg(fresh.path())
+            .args(PYTHON_PACKAGES),
+    )?;
+    match std::fs::rename(fresh.path(), &home) {
+        // Another run was faster.
+        Err(_) if home.is_dir() => Ok(()),
+        done => done.map_err(sentence),
+    }
+}
+
+fn debian() -> Done {
     let missing: Vec<_> = TOOLS.iter().filter(|(program, _)| !have(program)).collect();
     if missing.is_empty() {
         println!("setup: all {} tools are installed", TOOLS.len());

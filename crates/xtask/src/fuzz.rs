@@ -93,8 +93,9 @@ pub fn seed() -> Done {
 }
 
 /// Folders of fixtures whose files are seeds.
-const STORES: [(&str, &str); 7] = [
+const STORES: [(&str, &str); 8] = [
     ("guests/linux", "guest"),
+    ("hives/regf", "hive"),
     ("journal/systemd", "journal"),
     ("packages/apk", "packages"),
     ("packages/rpm", "packages"),

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup            install the independent tools the tests compare against (Debian packages)
+  setup            install the independent tools the tests compare against (Debian packages, Python packages)
   test             everything a change has to pass: setup, style, lints, tests, the build without C, docs, fuzz targets
   ready            the quick check before a commit: style, lints, tests, docs
   bench [--quick | --tiny] [--pairs N] [--row NAME] [--ours-only]

@@ -3,7 +3,7 @@
 use crate::open::{self, Opened};
 use h2k_block::{BlockRead, Class, Error, Limits, Result};
 use h2k_fs::FsRead;
-use h2k_volume::{Kind, Usage, Volume};
+use h2k_volume::{Kind, Partition, Usage, Volume};
 use std::sync::{Arc, OnceLock};
 
 /// A device of a guest: a disk, a partition, a logical volume, an array, an opened LUKS device.
@@ -26,6 +26,8 @@ pub struct Device {
     pub label: Option<Vec<u8>>,
     /// UUID of what it holds, as `blkid` prints it.
     pub uuid: Option<String>,
+    /// What the partition table says of it, where it is a partition.
+    pub partition: Option<Partition>,
     /// UUID of the partition.
     pub part_uuid: Option<String>,
     /// Name of the partition.
@@ -96,6 +98,7 @@ impl Device {
             snapshot: false,
             label: None,
             uuid: None,
+            partition: None,
             part_uuid: None,
             part_label: None,
             lvm_uuid: None,
@@ -122,6 +125,7 @@ impl Device {
         match &volume.kind {
             Kind::Whole => device.whole_disk = true,
             Kind::Partition(p) => {
+                device.partition = Some(p.clone());
                 device.part_uuid.clone_from(&p.uuid);
                 device.part_label = Some(p.name.clone()).filter(|name| !name.is_empty());
             }
@@ -143,6 +147,12 @@ impl Device {
                 .iter()
                 .any(|v| matches!(v.kind, Kind::Crypt(_)) && place.is_some_and(|p| v.below == [p]));
         device
+    }
+
+    /// Its bytes; `None` for a device that was not scanned.
+    #[must_use]
+    pub fn content(&self) -> Option<&Arc<dyn BlockRead>> {
+        self.disk.as_ref()
     }
 
     /// Whether `name` is its name or one of its aliases.

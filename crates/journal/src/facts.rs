@@ -75,7 +75,7 @@ impl Startup {
     }
 }
 
-impl Journal {
+impl Journal<'_> {
     /// The boots, oldest first.
     #[must_use]
     pub fn boots(&self) -> Vec<Boot> {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 const PAGE: u64 = 16 << 10;
 
 /// One opened journal file. Shared: any number of readers.
-pub struct File {
-    disk: Arc<dyn BlockRead>,
+pub struct File<'a> {
+    disk: Arc<dyn BlockRead + 'a>,
     name: String,
     pub(crate) header: Header,
     pub(crate) limits: Limits,
@@ -40,13 +40,13 @@ impl Object {
     }
 }
 
-impl File {
+impl<'a> File<'a> {
     /// Opens the journal in `disk`. `name` is for messages; `limits` is what each later call may cost.
     ///
     /// # Errors
     /// [`h2k_block::Class::Corrupt`] when the header is damaged, [`h2k_block::Class::Unsupported`] for features that
     /// are not known.
-    pub fn open(disk: Arc<dyn BlockRead>, name: impl Into<String>, limits: &Limits) -> Result<Self> {
+    pub fn open(disk: Arc<dyn BlockRead + 'a>, name: impl Into<String>, limits: &Limits) -> Result<Self> {
         let header = Header::read(&*disk)?;
         let mut warnings = Vec::new();
         match header.status {

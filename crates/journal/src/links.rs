@@ -21,7 +21,7 @@ pub(crate) struct Selected {
     pub(crate) trouble: Option<Error>,
 }
 
-impl File {
+impl File<'_> {
     /// All entries, in the order of writing.
     pub(crate) fn all(&self) -> Offsets {
         let mut meter = Meter::new(self.limits);

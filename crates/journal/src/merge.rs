@@ -10,20 +10,20 @@ const WARNINGS: usize = 100;
 
 /// The journal files of a machine, read as one.
 #[derive(Default)]
-pub struct Journal {
-    files: Vec<File>,
+pub struct Journal<'f> {
+    files: Vec<File<'f>>,
 }
 
-impl Journal {
+impl<'f> Journal<'f> {
     /// The files together, in any order.
     #[must_use]
-    pub fn new(files: Vec<File>) -> Self {
+    pub fn new(files: Vec<File<'f>>) -> Self {
         Self { files }
     }
 
     /// The files; [`Entry::file`] counts in here.
     #[must_use]
-    pub fn files(&self) -> &[File] {
+    pub fn files(&self) -> &[File<'f>] {
         &self.files
     }
 
@@ -61,7 +61,7 @@ impl Journal {
 
 struct Stream<'a> {
     number: usize,
-    file: &'a File,
+    file: &'a File<'a>,
     offsets: std::vec::IntoIter<u64>,
     look: bool,
     next: Option<(u64, EntryHead)>,

@@ -39,7 +39,7 @@ impl Report {
     }
 }
 
-impl File {
+impl File<'_> {
     /// Looks at every object: sizes, places, payloads and their hashes, what entries and arrays refer to, whether each
     /// value is found through the hash table, and the numbers in the header.
     ///

@@ -147,11 +147,11 @@ pub fn strip(export: &[u8]) -> Vec<u8> {
     kept.flatten().copied().collect()
 }
 
-pub fn open(path: &Path) -> File {
+pub fn open(path: &Path) -> File<'static> {
     open_bytes(std::fs::read(path).unwrap())
 }
 
-pub fn open_bytes(bytes: Vec<u8>) -> File {
+pub fn open_bytes(bytes: Vec<u8>) -> File<'static> {
     File::open(Arc::new(MemDisk::new(bytes)), "x.journal", &Limits::default()).unwrap()
 }
 

@@ -2,9 +2,8 @@
 
 use crate::common::{FORMS, boot, entry, open, write};
 use h2k_block::Limits;
-use h2k_fs::{FsRead, MemFs};
+use h2k_fs::{FsFiles, MemFs};
 use h2k_journal::{Failure, Id, Journal, Query, find, is_journal_name};
-use std::sync::Arc;
 
 const START_FAILED: &[u8] = b"be02cf6855d2428ba40df7e9d022f03d";
 const UNIT_FAILED: &[u8] = b"d9b373ed55a64feb8242e02dbe79a49c";
@@ -85,7 +84,7 @@ pub fn story() -> Vec<u8> {
     out
 }
 
-fn journal() -> Journal {
+fn journal() -> Journal<'static> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.journal");
     write(&path, &story(), FORMS[2]);
@@ -173,17 +172,17 @@ fn a_guests_journal_is_found_with_what_was_put_aside() {
         .unwrap();
     fs.file(&format!("/var/log/journal/{id}/notes.txt"), "nothing")
         .unwrap();
-    let fs: Arc<dyn FsRead> = Arc::new(fs);
-    let found = find(&fs, &Limits::default()).unwrap();
+    let files = FsFiles::new(&fs, Limits::default());
+    let found = find(&files, &Limits::default()).unwrap();
     assert_eq!(found.journal.files().len(), 2);
     assert_eq!(found.unreadable.len(), 1);
     assert!(found.unreadable[0].0.ends_with("/broken.journal"));
     assert_eq!(found.journal.entries(&Query::all()).count(), 12);
     assert!(is_journal_name(b"a.journal~") && !is_journal_name(b"a.journal.gz"));
 
-    let none: Arc<dyn FsRead> = Arc::new(MemFs::new());
+    let none = MemFs::new();
     assert!(
-        find(&none, &Limits::default())
+        find(&FsFiles::new(&none, Limits::default()), &Limits::default())
             .unwrap()
             .journal
             .files()

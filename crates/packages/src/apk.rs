@@ -4,10 +4,10 @@
 //! of real guests.
 
 use crate::bytes::text;
-use crate::files::whole;
 use crate::package::filled;
-use crate::{Database, Files, Format, Package};
+use crate::{Database, Format, Package};
 use h2k_block::{Limits, Meter, Result};
+use h2k_fs::{Files, whole};
 use std::sync::Arc;
 
 const PLACES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];

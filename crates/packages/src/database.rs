@@ -1,7 +1,8 @@
 //! Which databases a guest has.
 
-use crate::{Files, Package, apk, dpkg, pacman, portage, rpm};
+use crate::{Package, apk, dpkg, pacman, portage, rpm};
 use h2k_block::{Error, Limits};
+use h2k_fs::Files;
 
 /// Who wrote a database, and in which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,10 +4,10 @@
 //! Sources: deb-control(5), dpkg-query(1), Debian Policy chapter 5.
 
 use crate::bytes::text;
-use crate::files::{join, whole};
 use crate::package::filled;
-use crate::{ConfigFile, Database, Files, Format, Package, State};
+use crate::{ConfigFile, Database, Format, Package, State};
 use h2k_block::{Limits, Meter, Result};
+use h2k_fs::{Files, join, whole};
 use std::collections::HashMap;
 use std::sync::Arc;
 

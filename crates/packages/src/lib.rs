@@ -22,7 +22,6 @@ pub mod apk;
 mod bytes;
 mod database;
 pub mod dpkg;
-mod files;
 mod package;
 pub mod pacman;
 pub mod portage;
@@ -30,5 +29,4 @@ pub mod rpm;
 pub mod version;
 
 pub use database::{Database, Format, databases};
-pub use files::{Files, FsFiles};
 pub use package::{ConfigFile, Package, State};

@@ -3,10 +3,10 @@
 //! Source: alpm-lib-desc(5).
 
 use crate::bytes::text;
-use crate::files::{join, whole};
 use crate::package::filled;
-use crate::{Database, Files, Format, Package};
+use crate::{Database, Format, Package};
 use h2k_block::{Limits, Meter, Result};
+use h2k_fs::{Files, join, whole};
 
 const LOCAL: &str = "/var/lib/pacman/local";
 

@@ -4,10 +4,10 @@
 //! the VDB.
 
 use crate::bytes::text;
-use crate::files::{join, whole};
 use crate::package::filled;
-use crate::{Database, Files, Format, Package};
+use crate::{Database, Format, Package};
 use h2k_block::{Limits, Meter, Result};
+use h2k_fs::{Files, join, whole};
 
 const VDB: &str = "/var/db/pkg";
 

@@ -2,8 +2,8 @@
 
 use crate::common::{clean, fixture};
 use h2k_block::Limits;
-use h2k_fs::MemFs;
-use h2k_packages::{Database, Format, FsFiles, databases};
+use h2k_fs::{FsFiles, MemFs};
+use h2k_packages::{Database, Format, databases};
 use h2k_testkit::oracle;
 
 /// What pacman 6 writes.

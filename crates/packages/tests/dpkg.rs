@@ -2,8 +2,8 @@
 
 use crate::common::clean;
 use h2k_block::{Limits, Meter};
-use h2k_fs::MemFs;
-use h2k_packages::{Database, Format, FsFiles, Package, State, databases, dpkg};
+use h2k_fs::{FsFiles, MemFs};
+use h2k_packages::{Database, Format, Package, State, databases, dpkg};
 use h2k_testkit::oracle;
 use std::path::Path;
 

@@ -2,8 +2,8 @@
 
 use crate::common::{clean, fixture, rpm_lines};
 use h2k_block::{Class, Limits, MemDisk};
-use h2k_fs::MemFs;
-use h2k_packages::{Database, Format, FsFiles, databases, rpm};
+use h2k_fs::{FsFiles, MemFs};
+use h2k_packages::{Database, Format, databases, rpm};
 
 fn read(bytes: Vec<u8>) -> Database {
     rpm::read(&MemDisk::new(bytes), None, "/var/lib/rpm/x", &Limits::default())

@@ -1,10 +1,9 @@
-//! A tree as the place where package databases are looked for.
+//! A tree as the place where databases and journals are looked for.
 
 use super::Look;
 use crate::tree::{Place, Tree};
-use h2k_block::{BlockRead, Class, Error, Meter, Result};
-use h2k_fs::FileKind;
-use h2k_packages::Files;
+use h2k_block::{BlockRead, Meter, Result};
+use h2k_fs::{FileKind, Files, fill};
 
 /// A regular file of a tree as a run of bytes.
 pub struct TreeFile<'a> {
@@ -46,19 +45,9 @@ impl BlockRead for TreeFile<'_> {
     }
 
     fn fetch(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        let mut done = 0_usize;
-        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
-            let n = self.tree.read_at(self.place, at, rest)?;
-            if n == 0 {
-                return Err(Error::new(
-                    Class::Corrupt,
-                    format!("the file ends at {at}, its length is said to be {}", self.len),
-                ));
-            }
-            done = done.saturating_add(n);
-        }
-        Ok(())
+        fill(self.len, offset, buf, |at, rest| {
+            self.tree.read_at(self.place, at, rest)
+        })
     }
 }
 

@@ -8,13 +8,13 @@ mod files;
 mod text;
 
 pub use fact::{Fact, Source, Unread};
+pub use h2k_fs::join;
 pub use text::{Line, Text};
 
 use crate::tree::{Place, Tree};
 use h2k_block::{Class, Limits, Meter, Result};
-use h2k_fs::{FileKind, Stat};
+use h2k_fs::{FileKind, Stat, sorted_names};
 use std::cell::RefCell;
-use std::ops::ControlFlow;
 
 /// What a configuration file may weigh. The largest that guests have are unit files and host lists of some MiB.
 const TEXT: u64 = 16 << 20;
@@ -235,25 +235,8 @@ impl<'a> Look<'a> {
         if self.tree.stat(place)?.kind != FileKind::Dir {
             return Ok(None);
         }
-        let mut names = Vec::new();
-        let mut over = None;
-        self.tree.list(place, &mut |entry| {
-            let len = u64::try_from(entry.name.len()).unwrap_or(u64::MAX);
-            let paid = meter
-                .step("directory entry")
-                .and_then(|()| meter.bytes(len, "directory entry"));
-            match paid {
-                Ok(_) => names.push(entry.name.to_vec()),
-                Err(e) => over = Some(e),
-            }
-            if over.is_none() {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })?;
-        names.sort();
-        over.map_or(Ok(Some(names)), Err)
+        let names = sorted_names(meter, |each| self.tree.list(place, &mut |entry| each(entry.name)));
+        names.map(Some)
     }
 
     /// The text files in a directory whose names end with `ending`, in the order of their names.
@@ -263,11 +246,4 @@ impl<'a> Look<'a> {
         let wanted = names.iter().filter(|name| name.ends_with(ending.as_bytes()));
         wanted.filter_map(|name| self.text(join(dir, name))).collect()
     }
-}
-
-/// `dir/name`.
-#[must_use]
-pub fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
-    let dir = dir.strip_suffix(b"/").unwrap_or(dir);
-    [dir, b"/", name].concat()
 }

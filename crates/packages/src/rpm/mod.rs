@@ -21,8 +21,9 @@ mod wal;
 
 pub use header::{Header, TagType, package};
 
-use crate::{Database, Files, Format, Package};
+use crate::{Database, Format, Package};
 use h2k_block::{BlockRead, Class, Error, Limits, Meter, Result};
+use h2k_fs::Files;
 use std::sync::Arc;
 
 /// Where rpm keeps its database: of old, since Fedora 36 and SUSE, and on ostree systems.

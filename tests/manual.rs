@@ -3,7 +3,7 @@
 use crate::run::{names, run};
 use std::path::Path;
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "cat",
     "check",
     "checksum",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 26] = [
     "filesystems",
     "find",
     "info",
+    "inspect",
     "ls",
     "man",
     "map",

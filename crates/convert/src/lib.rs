@@ -44,9 +44,9 @@ pub use create::{Create, CreatedReport};
 pub use extract::{CopyOut, CopyOutReport, OnTrouble, SkippedReport};
 pub use failure::{ErrorReport, Failure, Result};
 pub use guest::{
-    DeviceReport, FileEntry, FilesystemReport, FilesystemsReport, GuestSource, HoldsReport, Key,
-    LeftOutReport, LogicalVolumeReport, LuksReport, LuksSlotReport, OpenGuest, PartitionReport,
-    PartitionsReport, ProblemReport, RaidReport, TableReport, hex, kind_word, odd, text,
+    DeviceReport, FileEntry, FilesystemsReport, GuestSource, HoldsReport, Key, LeftOutReport,
+    LogicalVolumeReport, LuksReport, LuksSlotReport, OpenGuest, PartitionReport, PartitionsReport,
+    ProblemReport, RaidReport, TableReport, hex, kind_word, odd, text,
 };
 pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
 pub use map::{MapEntry, map};

@@ -17,6 +17,8 @@ pub struct LeftOut {
     pub spec: Vec<u8>,
     /// Where it would be mounted.
     pub point: Vec<u8>,
+    /// What `spec` means, as guestfish spells it, where that is known.
+    pub device: Option<String>,
     /// Why it is not.
     pub why: Error,
     /// Whether that is as it should be: swap, a network, what the kernel makes up. Otherwise files are missing.
@@ -168,6 +170,7 @@ impl Guest {
                 assembled.left_out.push(LeftOut {
                     spec: b"/etc/fstab".to_vec(),
                     point: Vec::new(),
+                    device: None,
                     why,
                     expected: false,
                 });
@@ -178,10 +181,13 @@ impl Guest {
         let crypttab = Crypttab::read(&read("/etc/crypttab").unwrap_or_default());
         let mut meter = self.meter();
         for line in ordered(lines) {
-            if let Err((why, expected)) = self.add(&line, &crypttab, &mut assembled.tree, &mut meter) {
+            let mut device = None;
+            let added = self.add(&line, &crypttab, &mut assembled.tree, &mut device, &mut meter);
+            if let Err((why, expected)) = added {
                 assembled.left_out.push(LeftOut {
                     spec: line.spec,
                     point: line.point,
+                    device,
                     why,
                     expected,
                 });
@@ -190,12 +196,14 @@ impl Guest {
         Ok(assembled)
     }
 
-    /// Mounts what one line says; or says why not, and whether that is as it should be.
+    /// Mounts what one line says; or says why not, and whether that is as it should be. `known` becomes what its first
+    /// field means, once that is clear.
     fn add(
         &self,
         line: &FstabLine,
         crypttab: &Crypttab,
         tree: &mut Tree,
+        known: &mut Option<String>,
         meter: &mut Meter,
     ) -> std::result::Result<(), (Error, bool)> {
         let optional = line.has("nofail") || line.has("noauto");
@@ -213,6 +221,7 @@ impl Guest {
             return Err((Error::new(Class::Unsupported, why), true));
         }
         let device = spec::resolve(self, &line.spec, crypttab).map_err(wrong)?;
+        *known = Some(device.name.clone());
         if device.kind == Some("swap") {
             return Err((Error::new(Class::Unsupported, "swap space holds no files"), true));
         }
@@ -239,8 +248,9 @@ impl Guest {
         // Other filesystems ignore subvol=; so do we.
         let has_subvolumes = device.kind == Some("btrfs") || subvolume.is_none();
         let subvolume = subvolume.filter(|_| has_subvolumes);
-        let fs = self.open_subvolume(device, subvolume.as_deref()).map_err(wrong)?;
         let source = mountable(&device.name, subvolume.as_deref());
+        *known = Some(source.clone());
+        let fs = self.open_subvolume(device, subvolume.as_deref()).map_err(wrong)?;
         tree.mount(&line.point, source, fs, meter).map_err(wrong)
     }
 }

@@ -19,6 +19,7 @@
 //! Non-goals: images (disks are handed in), the host's files, changing a guest.
 
 mod assemble;
+mod content;
 mod device;
 mod fstab;
 mod guest;
@@ -32,6 +33,7 @@ mod walk;
 mod wish;
 
 pub use assemble::{Assembled, LeftOut};
+pub use content::FilesystemFacts;
 pub use device::Device;
 pub use fstab::{FstabLine, fstab};
 pub use guest::Guest;

@@ -1,7 +1,8 @@
 use super::guest::GuestArgs;
 use super::{Context, Outcome, exit};
 use crate::term::{Align, Table, shown};
-use h2k_convert::{FilesystemReport, FilesystemsReport, human};
+use h2k_convert::{FilesystemsReport, human};
+use h2k_guest::FilesystemFacts;
 use std::path::PathBuf;
 
 /// Show how full the filesystems of a guest are
@@ -80,7 +81,7 @@ impl Args {
         table
     }
 
-    fn numbers(&self, fs: &FilesystemReport) -> [String; 4] {
+    fn numbers(&self, fs: &FilesystemFacts) -> [String; 4] {
         let (total, free) = if self.inodes {
             (fs.nodes, fs.nodes_free)
         } else {
@@ -103,7 +104,7 @@ impl Args {
 }
 
 fn one_each(mut report: FilesystemsReport) -> FilesystemsReport {
-    let mut kept: Vec<FilesystemReport> = Vec::new();
+    let mut kept: Vec<FilesystemFacts> = Vec::new();
     for fs in report.filesystems {
         if fs.used.is_none() {
             continue;

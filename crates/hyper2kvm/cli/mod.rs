@@ -16,6 +16,7 @@ mod filesystems;
 mod find;
 mod guest;
 mod info;
+mod inspect;
 mod ls;
 mod making;
 mod man;
@@ -98,6 +99,7 @@ enum Command {
     Recover(recover::Args),
     Partitions(partitions::Args),
     Filesystems(filesystems::Args),
+    Inspect(inspect::Args),
     Ls(ls::Args),
     Cat(cat::Args),
     Stat(stat::Args),
@@ -165,6 +167,7 @@ impl Command {
             Self::Recover(args) => args.run(context),
             Self::Partitions(args) => args.run(context),
             Self::Filesystems(args) => args.run(context),
+            Self::Inspect(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Cat(args) => args.run(context),
             Self::Stat(args) => args.run(context),

@@ -9,14 +9,24 @@ pub(crate) enum Align {
 
 /// Rows under a heading, every column as wide as its widest cell.
 pub(crate) struct Table {
-    columns: Vec<(&'static str, Align)>,
+    columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(crate) fn new(columns: &[(&'static str, Align)]) -> Self {
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
+        Self::named(
+            columns
+                .iter()
+                .map(|(name, align)| ((*name).to_owned(), *align))
+                .collect(),
+        )
+    }
+
+    /// With headings that are known only now.
+    pub(crate) fn named(columns: Vec<(String, Align)>) -> Self {
         Self {
-            columns: columns.to_vec(),
+            columns,
             rows: Vec::new(),
         }
     }
@@ -56,7 +66,7 @@ impl Table {
             out.push('\n');
             out
         };
-        let mut headings = self.columns.iter().map(|(h, _)| ((*h).to_owned(), style.dim(h)));
+        let mut headings = self.columns.iter().map(|(h, _)| (h.clone(), style.dim(h)));
         let mut out = line(&mut headings);
         for row in &self.rows {
             let mut cells = row.iter().enumerate().map(|(i, c)| (c.clone(), paint(i, c)));

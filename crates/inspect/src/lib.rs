@@ -17,5 +17,5 @@ mod report;
 mod topic;
 
 pub use mounts::{MountPoint, Mounts, NotMounted};
-pub use report::{Inspection, SCHEMA, Section, SystemFacts, inspect, inspect_system};
+pub use report::{Inspection, SCHEMA, Section, SystemFacts, inspect, inspect_system, inspect_trees, schema};
 pub use topic::{Topic, Topics};

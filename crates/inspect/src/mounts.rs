@@ -39,6 +39,8 @@ pub struct NotMounted {
     pub spec: String,
     /// Where it would be mounted.
     pub mount_point: String,
+    /// What `spec` means, as guestfish spells it, where that is known.
+    pub device: Option<String>,
     /// Why it is not.
     pub why: String,
     /// Whether that is as it should be: swap, a network, what the kernel makes up. Otherwise files are missing.
@@ -68,6 +70,7 @@ pub(crate) fn look(asking: &Asking<'_>, _: &Look<'_>) -> Mounts {
     let left_out = asking.assembled.left_out.iter().map(|left| NotMounted {
         spec: String::from_utf8_lossy(&left.spec).into_owned(),
         mount_point: String::from_utf8_lossy(&left.point).into_owned(),
+        device: left.device.clone(),
         why: left.why.to_string(),
         expected: left.expected,
         source: table(),

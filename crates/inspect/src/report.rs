@@ -2,8 +2,8 @@
 
 use crate::mounts::{self, Mounts};
 use crate::topic::{Topic, Topics};
-use h2k_block::Limits;
-use h2k_guest::{Assembled, Guest, Look, Source, System, Unread};
+use h2k_block::{Error, Limits};
+use h2k_guest::{Assembled, FilesystemFacts, Guest, Look, Source, System, Unread};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -19,6 +19,8 @@ pub struct Inspection {
     pub schema: &'static str,
     /// The operating systems, in the order of their devices.
     pub systems: Vec<SystemFacts>,
+    /// Every filesystem of the guest, mounted or not, swap spaces and locked devices.
+    pub filesystems: Vec<FilesystemFacts>,
     /// What could not be looked into: devices, systems that could not be put together.
     pub unread: Vec<Unread>,
 }
@@ -51,23 +53,64 @@ pub struct SystemFacts {
 #[must_use]
 pub fn inspect(guest: &Guest, topics: &Topics, limits: &Limits) -> Inspection {
     let found = guest.systems();
-    let mut unread: Vec<Unread> = found
-        .unread
-        .iter()
-        .map(|(device, e)| Unread::new(Source::named(device.clone()), e))
-        .collect();
-    let mut systems = Vec::new();
-    for system in &found.found {
-        match guest.assemble(system) {
-            Ok(assembled) => systems.push(inspect_system(system, &assembled, topics, limits)),
-            Err(e) => unread.push(Unread::new(Source::named(system.source()), &e)),
+    let mut unread: Vec<Unread> = found.unread.iter().map(failed).collect();
+    let mut trees = Vec::new();
+    for system in found.found {
+        match guest.assemble(&system) {
+            Ok(assembled) => trees.push((system, assembled)),
+            Err(e) => unread.push(failed(&(system.source(), e))),
         }
     }
+    let mut inspection = inspect_trees(guest, &trees, topics, limits);
+    for more in unread {
+        if !inspection.unread.contains(&more) {
+            inspection.unread.push(more);
+        }
+    }
+    inspection
+}
+
+/// Asks for `topics` of systems that were put together.
+#[must_use]
+pub fn inspect_trees(
+    guest: &Guest,
+    trees: &[(System, Assembled)],
+    topics: &Topics,
+    limits: &Limits,
+) -> Inspection {
+    let (mut filesystems, problems) = guest.contents();
+    let mut mounted: Vec<(&str, String)> = Vec::new();
+    for mount in trees.iter().flat_map(|(_, assembled)| assembled.tree.mounts()) {
+        let point = String::from_utf8_lossy(&mount.point).into_owned();
+        if !mounted.contains(&(&mount.source, point.clone())) {
+            mounted.push((&mount.source, point));
+        }
+    }
+    for fs in &mut filesystems {
+        let here = mounted.iter().filter(|(source, _)| *source == fs.source);
+        fs.mount_points = here.map(|(_, point)| point.clone()).collect();
+    }
+    let systems = trees
+        .iter()
+        .map(|(system, assembled)| inspect_system(system, assembled, topics, limits));
     Inspection {
         schema: SCHEMA,
-        systems,
-        unread,
+        systems: systems.collect(),
+        filesystems,
+        unread: problems.iter().map(failed).collect(),
     }
+}
+
+fn failed((what, error): &(String, Error)) -> Unread {
+    Unread::new(Source::named(what.clone()), error)
+}
+
+/// The JSON Schema of an [`Inspection`], as `docs/schema` publishes it.
+#[must_use]
+pub fn schema() -> schemars::Schema {
+    let mut schema = schemars::schema_for!(Inspection);
+    schema.insert("$id".to_owned(), SCHEMA.into());
+    schema
 }
 
 /// Asks for `topics` of one system that was put together.

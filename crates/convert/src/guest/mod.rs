@@ -6,6 +6,7 @@
 mod devices;
 mod file;
 mod filesystems;
+mod inspect;
 mod key;
 mod name;
 
@@ -14,7 +15,7 @@ pub use devices::{
     PartitionsReport, ProblemReport, RaidReport, TableReport,
 };
 pub use file::{FileEntry, kind_word};
-pub use filesystems::{FilesystemReport, FilesystemsReport, LeftOutReport};
+pub use filesystems::{FilesystemsReport, LeftOutReport};
 pub use key::Key;
 pub use name::{hex, odd, text};
 

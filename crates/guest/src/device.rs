@@ -3,7 +3,7 @@
 use crate::open::{self, Opened};
 use h2k_block::{BlockRead, Class, Error, Limits, Result};
 use h2k_fs::FsRead;
-use h2k_volume::{Kind, Partition, Usage, Volume};
+use h2k_volume::{Kind, Luks, Partition, Usage, Volume};
 use std::sync::{Arc, OnceLock};
 
 /// A device of a guest: a disk, a partition, a logical volume, an array, an opened LUKS device.
@@ -38,6 +38,13 @@ pub struct Device {
     pub whole_disk: bool,
     /// The device it is the plain text of.
     pub plain_of: Option<String>,
+    /// What kind of device it is, with what its table, its group or its array says of it; `None` where no scan found
+    /// it.
+    pub form: Option<Kind>,
+    /// What a LUKS device says of itself.
+    pub encryption: Option<Luks>,
+    /// The devices it lies on.
+    pub below: Vec<String>,
     disk: Option<Arc<dyn BlockRead>>,
     /// What was opened on it, once it was.
     opened: OnceLock<Opened>,
@@ -104,6 +111,9 @@ impl Device {
             lvm_uuid: None,
             whole_disk: false,
             plain_of: None,
+            form: None,
+            encryption: None,
+            below: Vec::new(),
             disk: None,
             opened: OnceLock::new(),
         }
@@ -112,7 +122,11 @@ impl Device {
     /// What a scan found; `all` is the list it is in.
     pub(crate) fn of(volume: &Volume, all: &[Volume]) -> Self {
         let identity = volume.identity.as_ref();
+        let below = volume.below.iter().filter_map(|i| all.get(*i));
         let mut device = Self {
+            form: Some(volume.kind.clone()),
+            encryption: volume.encryption.clone(),
+            below: below.map(|v| v.device.clone()).collect(),
             aliases: volume.aliases.clone(),
             size: volume.disk.len(),
             kind: identity.map(|i| i.kind),

@@ -2,6 +2,7 @@
 
 use crate::device::Device;
 use crate::open::{Opened, Subvolume};
+use crate::spec::Crypttab;
 use h2k_block::{Class, Error, Limits, Meter, Result};
 use h2k_fs::FsRead;
 use h2k_volume::Volumes;
@@ -66,6 +67,15 @@ impl Guest {
             )
             .advise(format!("there are: {}", names.join(" ")))
         })
+    }
+
+    /// The device that `spec` means: `UUID=…`, `/dev/vda1`, `/dev/disk/by-id/…`, `/dev/mapper/NAME`, whose names
+    /// `crypttab` has.
+    ///
+    /// # Errors
+    /// [`Class::NotFound`] when it is not on these disks.
+    pub fn resolve(&self, spec: &[u8], crypttab: &Crypttab) -> Result<&Device> {
+        crate::spec::resolve(self, spec, crypttab)
     }
 
     /// Opens the filesystem on a device, or hands out the one that was opened before.

@@ -8,10 +8,12 @@ use h2k_volume::disk_name;
 
 /// Names that the guest gives to the plain text of encrypted devices: crypttab(5), name and device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Crypttab(Vec<(Vec<u8>, Vec<u8>)>);
+pub struct Crypttab(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl Crypttab {
-    pub(crate) fn read(text: &[u8]) -> Self {
+    /// Reads a crypttab.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Self {
         let lines = text.split(|b| *b == b'\n').filter_map(|line| {
             let mut fields = fields(line);
             Some((fields.next()?.to_vec(), fields.next()?.to_vec()))

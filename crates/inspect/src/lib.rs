@@ -12,8 +12,14 @@
 //!
 //! Non-goals: opening images, printing, changing a guest, running anything of it.
 
+pub mod firewall;
+mod linux;
 mod mounts;
+pub mod network;
 mod report;
+pub mod schedule;
+pub mod security;
+pub mod storage;
 mod topic;
 
 pub use mounts::{MountPoint, Mounts, NotMounted};

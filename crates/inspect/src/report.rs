@@ -1,9 +1,15 @@
 //! The report: systems, and sections of what is known of each.
 
+use crate::firewall::Firewalls;
+use crate::linux;
 use crate::mounts::{self, Mounts};
+use crate::network::Network;
+use crate::schedule::Schedule;
+use crate::security::Security;
+use crate::storage::Storage;
 use crate::topic::{Topic, Topics};
 use h2k_block::{Error, Limits};
-use h2k_guest::{Assembled, FilesystemFacts, Guest, Look, Source, System, Unread};
+use h2k_guest::{Assembled, FilesystemFacts, Guest, Look, Source, System, SystemKind, Unread};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -47,6 +53,21 @@ pub struct SystemFacts {
     /// What is mounted where.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mounts: Option<Section<Mounts>>,
+    /// Swap, encrypted devices, volume groups, arrays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Section<Storage>>,
+    /// How it is connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Section<Network>>,
+    /// Firewalls and their rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<Section<Firewalls>>,
+    /// What restrains programs and users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security: Option<Section<Security>>,
+    /// What runs by the clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Section<Schedule>>,
 }
 
 /// Asks for `topics` of every system of `guest`.
@@ -92,7 +113,7 @@ pub fn inspect_trees(
     }
     let systems = trees
         .iter()
-        .map(|(system, assembled)| inspect_system(system, assembled, topics, limits));
+        .map(|(system, assembled)| inspect_system(guest, system, assembled, topics, limits));
     Inspection {
         schema: SCHEMA,
         systems: systems.collect(),
@@ -116,12 +137,15 @@ pub fn schema() -> schemars::Schema {
 /// Asks for `topics` of one system that was put together.
 #[must_use]
 pub fn inspect_system(
+    guest: &Guest,
     system: &System,
     assembled: &Assembled,
     topics: &Topics,
     limits: &Limits,
 ) -> SystemFacts {
+    let linux = system.kind == SystemKind::Linux;
     let asking = Asking {
+        guest,
         system,
         assembled,
         topics,
@@ -131,11 +155,18 @@ pub fn inspect_system(
         root: system.source(),
         kind: system.kind.word().to_owned(),
         mounts: asking.section(Topic::Mounts, true, mounts::look),
+        storage: asking.section(Topic::Storage, linux, linux::storage),
+        network: asking.section(Topic::Network, linux, linux::network),
+        firewall: None,
+        security: asking.section(Topic::Security, linux, linux::security),
+        schedule: None,
     }
 }
 
 /// What every topic is given.
 pub(crate) struct Asking<'a> {
+    /// The guest with all its devices.
+    pub(crate) guest: &'a Guest,
     /// Which system.
     pub(crate) system: &'a System,
     /// Its files, and what its fstab names besides.

@@ -1,0 +1,15 @@
+//! What a Linux system's files tell, a module for each topic.
+
+mod cmdline;
+#[allow(dead_code)]
+mod ini;
+mod network;
+mod security;
+mod started;
+mod storage;
+#[allow(dead_code)]
+mod yaml;
+
+pub(crate) use network::look as network;
+pub(crate) use security::look as security;
+pub(crate) use storage::look as storage;

@@ -11,6 +11,7 @@
 //!   filesystems together; [`Guest::root`] does both where there is exactly one answer.
 //! * [`Guest::mount`] puts together what the user says instead.
 //! * [`Look`] reads files to learn from them, and tells where each [`Fact`] was read and what could not be.
+//! * [`registry`] opens the hives of a Windows guest and asks them for facts.
 //! * [`Tree`] is the result: several filesystems under one root, asked by path or by [`Place`].
 //!
 //! Nothing is written: a journal is replayed in memory. A path is resolved inside the tree and nowhere else; there is
@@ -26,10 +27,12 @@ mod guest;
 pub mod look;
 mod open;
 mod probe;
+pub mod registry;
 mod spec;
 mod system;
 mod tree;
 mod walk;
+mod windows;
 mod wish;
 
 pub use assemble::{Assembled, LeftOut};
@@ -43,4 +46,5 @@ pub use spec::Crypttab;
 pub use system::{System, SystemKind, Systems};
 pub use tree::{Entry, Mount, Place, Tree};
 pub use walk::{Names, Next, Visit, Walk};
+pub use windows::windows_root;
 pub use wish::Wish;

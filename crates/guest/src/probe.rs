@@ -1,6 +1,7 @@
 //! Is there an operating system on this filesystem? Decided by a few names, none of them followed.
 
 use crate::system::SystemKind;
+use crate::windows::windows_root;
 use h2k_block::{Limits, Meter, Result};
 use h2k_fs::{FileKind, FsRead, lookup_path, read_file, resolve};
 
@@ -34,7 +35,7 @@ fn any(fs: &dyn FsRead, paths: &[&str], meter: &mut Meter) -> Result<bool> {
 /// Which system has its root here, if one has.
 pub(crate) fn system(fs: &dyn FsRead) -> Result<Option<SystemKind>> {
     let meter = &mut Meter::new(SMALL);
-    if is_dir(fs, "Windows/System32/config", meter)? || is_dir(fs, "WINNT/System32/config", meter)? {
+    if windows_root(fs, meter)?.is_some() {
         return Ok(Some(SystemKind::Windows));
     }
     if !is_dir(fs, "etc", meter)? {

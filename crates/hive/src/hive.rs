@@ -115,6 +115,14 @@ impl Hive {
         Self::open(whole(disk)?, &logs, limits)
     }
 
+    /// Whether a hive whose file begins with `head` (512 bytes at least) was left between writes: its transaction logs
+    /// are of no use to a reader.
+    #[must_use]
+    pub fn is_settled(head: &[u8]) -> bool {
+        let sequences = (le32(head, base::PRIMARY), le32(head, base::SECONDARY));
+        sums::sound(head) && sequences.0.is_some() && sequences.0 == sequences.1
+    }
+
     /// What the base block says.
     #[must_use]
     pub fn facts(&self) -> Facts {

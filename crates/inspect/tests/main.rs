@@ -8,3 +8,6 @@
     clippy::disallowed_methods,
     unreachable_pub
 )]
+
+mod hives;
+mod registry;

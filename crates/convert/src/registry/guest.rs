@@ -1,23 +1,11 @@
 use super::open::OpenHive;
 use crate::{Failure, OpenGuest, Result};
 use h2k_block::{Class, Error, Limits, Meter};
-use h2k_guest::Tree;
-use h2k_hive::Hive;
+use h2k_guest::registry::open_hive;
+use h2k_guest::windows_root;
 
-/// The parts of a guest's registry that lie in files of their own: name, file below the system root.
-pub const HIVES: [(&str, &str); 8] = [
-    ("HKLM\\SYSTEM", "System32/config/SYSTEM"),
-    ("HKLM\\SOFTWARE", "System32/config/SOFTWARE"),
-    ("HKLM\\SAM", "System32/config/SAM"),
-    ("HKLM\\SECURITY", "System32/config/SECURITY"),
-    ("HKLM\\COMPONENTS", "System32/config/COMPONENTS"),
-    ("HKLM\\DRIVERS", "System32/config/DRIVERS"),
-    ("HKLM\\BCD00000000", "../Boot/BCD"),
-    ("HKU\\.DEFAULT", "System32/config/DEFAULT"),
-];
+pub use h2k_guest::registry::HIVES;
 
-/// Where Windows lies.
-const SYSTEM_ROOTS: [&str; 2] = ["/Windows", "/WINNT"];
 /// Where users' hives lie.
 const PROFILES: [&str; 2] = ["/Users", "/Documents and Settings"];
 
@@ -25,22 +13,24 @@ const PROFILES: [&str; 2] = ["/Users", "/Documents and Settings"];
 ///
 /// # Errors
 /// [`Class::Invalid`] when `key` names no hive; [`Class::NotFound`] when the guest has none of that name; else as
-/// [`OpenGuest::tree`] and [`Hive::open`].
+/// [`OpenGuest::tree`] and [`open_hive`].
 pub fn hive_in(guest: &OpenGuest, key: &str) -> Result<(OpenHive, String)> {
     let assembled = guest.tree()?;
-    let (prefix, files, rest) = file_of(key)?;
-    let meter = &mut Meter::new(Limits::default());
+    let limits = Limits::default();
+    let meter = &mut Meter::new(limits);
     let tree = &assembled.tree;
+    let fs = &*tree.at(tree.root()).map_err(|e| guest.about(e))?.fs;
+    let root = windows_root(fs, meter).map_err(|e| guest.about(e))?;
+    let root = root.map_or_else(
+        || "/Windows".to_owned(),
+        |root| String::from_utf8_lossy(&root).into_owned(),
+    );
+    let (prefix, files, rest) = file_of(key, &root)?;
     for file in &files {
-        let found = tree
-            .lookup(file.as_bytes(), true, meter)
-            .map_err(|e| guest.about(e))?;
-        let Some(place) = found else { continue };
         let read = |e: Error| guest.about(e.through(file.clone()));
-        let bytes = tree.read_file(place, meter).map_err(read)?;
-        let logs = logs_of(tree, file, meter).map_err(read)?;
-        let refs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
-        let hive = Hive::open(bytes, &refs, &Limits::default()).map_err(read)?;
+        let Some(hive) = open_hive(tree, file.as_bytes(), &limits).map_err(read)? else {
+            continue;
+        };
         let disk = guest
             .disks
             .first()
@@ -60,7 +50,7 @@ pub fn hive_in(guest: &OpenGuest, key: &str) -> Result<(OpenHive, String)> {
 }
 
 /// What a key is called in full up to its hive, the files that may be the hive, and the path inside it.
-fn file_of(key: &str) -> Result<(String, Vec<String>, String)> {
+fn file_of(key: &str, system_root: &str) -> Result<(String, Vec<String>, String)> {
     let names: Vec<&str> = key.split('\\').filter(|name| !name.is_empty()).collect();
     let invalid = || {
         let known: Vec<&str> = HIVES.iter().map(|(name, _)| *name).collect();
@@ -79,13 +69,10 @@ fn file_of(key: &str) -> Result<(String, Vec<String>, String)> {
     let wanted = format!("{short}\\{second}");
     let known = HIVES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&wanted));
     let files = match known {
-        Some((_, file)) => SYSTEM_ROOTS
-            .iter()
-            .map(|root| match file.strip_prefix("..") {
-                Some(file) => file.to_owned(),
-                None => format!("{root}/{file}"),
-            })
-            .collect(),
+        Some((_, file)) => vec![match file.strip_prefix("..") {
+            Some(file) => file.to_owned(),
+            None => format!("{system_root}/{file}"),
+        }],
         None if short == "HKU" && !second.contains('/') => PROFILES
             .iter()
             .map(|dir| format!("{dir}/{second}/NTUSER.DAT"))
@@ -93,15 +80,4 @@ fn file_of(key: &str) -> Result<(String, Vec<String>, String)> {
         None => return Err(invalid()),
     };
     Ok((format!("{long}\\{second}"), files, rest))
-}
-
-/// The transaction logs beside a hive of a guest.
-fn logs_of(tree: &Tree, file: &str, meter: &mut Meter) -> h2k_block::Result<Vec<Vec<u8>>> {
-    let mut logs = Vec::new();
-    for suffix in [".LOG", ".LOG1", ".LOG2"] {
-        if let Some(place) = tree.lookup(format!("{file}{suffix}").as_bytes(), true, meter)? {
-            logs.push(tree.read_file(place, meter)?);
-        }
-    }
-    Ok(logs)
 }

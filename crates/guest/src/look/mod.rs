@@ -8,6 +8,7 @@ mod files;
 mod text;
 
 pub use fact::{Fact, Source, Unread};
+pub use files::TreeFile;
 pub use h2k_fs::join;
 pub use text::{Line, Text};
 

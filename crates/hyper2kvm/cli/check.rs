@@ -96,15 +96,8 @@ impl Args {
 const SHOWN: usize = 20;
 
 fn text(report: &CheckReport, style: Style, quiet: bool) -> String {
-    let mut out = findings(&report.findings, style);
-    let total = report
-        .errors
-        .saturating_add(report.leaks)
-        .saturating_add(report.warnings);
-    let hidden = total.saturating_sub(u64::try_from(report.findings.len().min(SHOWN)).unwrap_or(0));
-    if hidden > 0 {
-        out.push_str(&style.dim(&format!("and {} more\n", exact(hidden))));
-    }
+    let total = [report.errors, report.leaks, report.warnings];
+    let mut out = findings(&report.findings, total, style);
     let name = style.bold(&report.filename);
     if report.clean && !quiet {
         out.push_str(&format!("{name}: {}{}\n", style.green("clean"), usage(report)));
@@ -116,7 +109,8 @@ fn text(report: &CheckReport, style: Style, quiet: bool) -> String {
         ));
     }
     if let Some(repaired) = &report.repaired {
-        out.push_str(&findings(&repaired.findings, style));
+        let listed = u64::try_from(repaired.findings.len()).unwrap_or(u64::MAX);
+        out.push_str(&findings(&repaired.findings, [listed, 0, 0], style));
         let name = style.bold(&repaired.filename);
         let left = match (repaired.errors, repaired.leaks) {
             (0, 0) => style.green("clean after the repair"),
@@ -127,7 +121,8 @@ fn text(report: &CheckReport, style: Style, quiet: bool) -> String {
     out
 }
 
-fn findings(all: &[FindingReport], style: Style) -> String {
+/// The first findings, and how many of `total` (errors, leaks, warnings) are not shown.
+pub(super) fn findings(all: &[FindingReport], total: [u64; 3], style: Style) -> String {
     let mut out = String::new();
     for finding in all.iter().take(SHOWN) {
         let word = match finding.severity {
@@ -141,6 +136,11 @@ fn findings(all: &[FindingReport], style: Style) -> String {
             finding.offset,
             shown(&finding.message)
         ));
+    }
+    let total = total.into_iter().fold(0, u64::saturating_add);
+    let hidden = total.saturating_sub(u64::try_from(all.len().min(SHOWN)).unwrap_or(0));
+    if hidden > 0 {
+        out.push_str(&style.dim(&format!("and {} more\n", exact(hidden))));
     }
     out
 }

@@ -12,5 +12,5 @@ pub use change::{ChangedReport, Changing};
 pub use guest::{HIVES, hive_in};
 pub use open::{HiveSource, OpenHive, is_hive};
 pub use report::{
-    DifferenceReport, HiveCheckReport, HiveDiffReport, HiveFinding, KeyReport, ValueReport, filetime_seconds,
+    DifferenceReport, HiveCheckReport, HiveDiffReport, KeyReport, ValueReport, filetime_seconds,
 };

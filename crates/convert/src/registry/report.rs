@@ -1,5 +1,5 @@
 use super::open::OpenHive;
-use crate::Result;
+use crate::{FindingReport, Result};
 use h2k_block::{Error, Limits};
 use h2k_hive::{Content, Differs, Hive, Key, Kind, Severity, State, Value};
 use serde::Serialize;
@@ -130,20 +130,6 @@ pub fn filetime_seconds(filetime: u64) -> i64 {
     seconds.saturating_sub(11_644_473_600)
 }
 
-/// One thing that is wrong with a hive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct HiveFinding {
-    /// `error`, `leak` or `warning`.
-    pub severity: &'static str,
-    /// The structure, as the specification names it.
-    pub structure: &'static str,
-    /// Its position in the file.
-    pub offset: u64,
-    /// What was found, and what was expected.
-    pub message: String,
-}
-
 /// What a structural check says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -175,7 +161,7 @@ pub struct HiveCheckReport {
     /// How many things are odd and harmless.
     pub warnings: u64,
     /// The first thousand findings.
-    pub findings: Vec<HiveFinding>,
+    pub findings: Vec<FindingReport>,
 }
 
 impl OpenHive {
@@ -186,7 +172,7 @@ impl OpenHive {
     pub fn check(&self) -> Result<HiveCheckReport> {
         let checked = self.hive.check().map_err(|e| self.about(e))?;
         let facts = self.facts();
-        let findings = checked.findings.iter().take(1000).map(|finding| HiveFinding {
+        let findings = checked.findings.iter().take(1000).map(|finding| FindingReport {
             severity: match finding.severity {
                 Severity::Error => "error",
                 Severity::Leak => "leak",

@@ -1,3 +1,4 @@
+use super::super::check::findings;
 use super::super::{Context, Outcome, exit};
 use super::{Reading, TARGETS, show};
 use crate::term::{exact, shown};
@@ -343,9 +344,6 @@ pub(in super::super) struct Check {
     reading: Reading,
 }
 
-/// Findings shown to people; JSON has more of them.
-const SHOWN: usize = 20;
-
 impl Check {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let (open, _) = self.reading.open(&self.target, context)?;
@@ -354,27 +352,8 @@ impl Check {
         if screen.json {
             screen.document(&report);
         } else {
-            let mut out = String::new();
-            for finding in report.findings.iter().take(SHOWN) {
-                let word = match finding.severity {
-                    "error" => screen.out.red("error"),
-                    "leak" => screen.out.yellow("leak"),
-                    other => screen.out.dim(other),
-                };
-                let (structure, offset) = (finding.structure, finding.offset);
-                out.push_str(&format!(
-                    "{word}: {structure} at {offset:#x}: {}\n",
-                    shown(&finding.message)
-                ));
-            }
-            let total = report
-                .errors
-                .saturating_add(report.leaks)
-                .saturating_add(report.warnings);
-            let hidden = total.saturating_sub(u64::try_from(report.findings.len().min(SHOWN)).unwrap_or(0));
-            if hidden > 0 {
-                out.push_str(&screen.out.dim(&format!("and {} more\n", exact(hidden))));
-            }
+            let total = [report.errors, report.leaks, report.warnings];
+            let mut out = findings(&report.findings, total, screen.out);
             let verdict = if report.clean {
                 screen.out.green("clean")
             } else {

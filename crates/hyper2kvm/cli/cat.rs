@@ -1,4 +1,4 @@
-use super::guest::{self, GuestArgs, PATHS};
+use super::guest::{GuestArgs, PATHS};
 use super::{Context, Outcome, exit};
 use h2k_block::{Class, Error, Limits, Meter, Result};
 use h2k_convert::{Failure, hex, odd, text};
@@ -48,32 +48,27 @@ struct Report {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let (guest, paths) = self.guest.open(&self.paths)?;
-        let (tree, warnings) = guest::tree(&guest, &context.screen)?;
+        let files = self.guest.files(&self.paths, &context.screen)?;
         let meter = &mut Meter::new(Limits::default());
-        let mut files = Vec::new();
-        // All of them are looked up before the first byte of one is written.
-        for path in &paths {
-            let about = |e: Error| guest.about(e.through(text(path)));
-            let place = tree.find(path, meter).map_err(about)?;
-            readable(&tree, place, path).map_err(about)?;
-            files.push((path, place));
+        let places = files.places(meter)?;
+        for (path, place) in &places {
+            readable(&files.tree, *place, path).map_err(|e| files.about(path, e))?;
         }
         if context.screen.json {
-            let files: std::result::Result<_, Failure> = files
+            let contents: std::result::Result<_, Failure> = places
                 .into_iter()
                 .map(|(path, place)| {
-                    content(&tree, path, place, meter).map_err(|e| guest.about(e.through(text(path))))
+                    content(&files.tree, path, place, meter).map_err(|e| files.about(path, e))
                 })
                 .collect();
             context.screen.document(&Report {
-                files: files?,
-                warnings,
+                files: contents?,
+                warnings: files.warnings,
             });
             return Ok(exit::DONE);
         }
-        for (path, place) in files {
-            let written = write(&tree, place, context).map_err(|e| guest.about(e.through(text(path))));
+        for (path, place) in places {
+            let written = write(&files.tree, place, context).map_err(|e| files.about(path, e));
             context.ended(written.map(|()| exit::DONE))?;
         }
         Ok(exit::DONE)

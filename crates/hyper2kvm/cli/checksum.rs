@@ -1,4 +1,4 @@
-use super::guest::{self, GuestArgs, PATHS, Troubles};
+use super::guest::{GuestArgs, PATHS};
 use super::ls::joined;
 use super::{Context, Outcome};
 use crate::term::List;
@@ -58,20 +58,16 @@ struct Item {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let (guest, paths) = self.guest.open(&self.paths)?;
-        let (tree, warnings) = guest::tree(&guest, &context.screen)?;
-        let troubles = Troubles::new(&context.screen);
+        let files = self.guest.files(&self.paths, &context.screen)?;
         let meter = &mut Meter::new(Limits::default());
         let kind = match self.kind {
             Kind::Sha256 => DigestKind::Sha256,
             Kind::Blake3 => DigestKind::Blake3,
         };
-        let mut starts = Vec::new();
-        for path in &paths {
-            let about = |e: Error| guest.about(e.through(text(path)));
-            let place = tree.find(path, meter).map_err(about)?;
-            let found = tree.stat(place).map_err(about)?.kind;
-            match found {
+        let starts = files.places(meter)?;
+        for (path, place) in &starts {
+            let about = |e: Error| files.about(path, e);
+            match files.tree.stat(*place).map_err(about)?.kind {
                 FileKind::File => {}
                 FileKind::Dir if self.recursive => {}
                 FileKind::Dir => {
@@ -83,14 +79,13 @@ impl Args {
                     return Err(about(Error::new(Class::Invalid, what)));
                 }
             }
-            starts.push((path, place));
         }
         let mut list = List::new(&context.screen, "files");
-        let mut sums = Checksums::new(&tree, kind, context.stop.flag());
+        let mut sums = Checksums::new(&files.tree, kind, context.stop.flag());
         let mut each = |sum: Summed| {
             context.alive()?;
             if let Err(e) = &sum.digest {
-                troubles.add(&sum.path, e);
+                files.troubles.add(&sum.path, e);
             }
             if context.screen.json {
                 list.item(&Item {
@@ -119,19 +114,18 @@ impl Args {
                         sums.add(path, visit.place, stat.len, &mut each)?;
                     }
                     Ok(_) => {}
-                    Err(e) => troubles.add(&path, &e),
+                    Err(e) => files.troubles.add(&path, &e),
                 }
                 Ok(Next::Enter)
             };
-            let mut damaged = |path: &[u8], e: Error| troubles.add(&joined(start, path), &e);
-            outcome = tree.walk(place, walk, meter, &mut visit, &mut damaged);
+            let mut damaged = |path: &[u8], e: Error| files.troubles.add(&joined(start, path), &e);
+            outcome = files.tree.walk(place, walk, meter, &mut visit, &mut damaged);
             if outcome.is_err() {
                 break;
             }
         }
         let outcome = outcome.and_then(|()| sums.finish(&mut each));
-        let outcome = outcome.map(|()| troubles.code()).map_err(|e| guest.about(e));
-        context.finish(list, outcome, &[("warnings", warnings), troubles.json()])
+        files.finish(context, list, outcome, &[])
     }
 }
 

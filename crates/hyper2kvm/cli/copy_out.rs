@@ -1,4 +1,4 @@
-use super::guest::{self, GuestArgs, PATHS, Troubles};
+use super::guest::{GuestArgs, PATHS};
 use super::{Context, Outcome};
 use crate::term::shown;
 use h2k_convert::{CopyOut, CopyOutReport, human};
@@ -50,26 +50,26 @@ struct Report {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let (guest, paths) = self.guest.open(&self.paths)?;
-        let (tree, warnings) = guest::tree(&guest, &context.screen)?;
+        let files = self.guest.files(&self.paths, &context.screen)?;
         let screen = &context.screen;
-        let troubles = Troubles::new(screen);
         let job = CopyOut {
-            from: paths,
+            from: files.paths,
             to: self.to,
             force: self.force,
             owners: !self.no_owner && rustix::process::geteuid().is_root(),
             devices: self.devices,
         };
-        let copied = job.run(&tree, context.stop.flag(), &mut |path, e| troubles.add(path, e));
+        let copied = job.run(&files.tree, context.stop.flag(), &mut |path, e| {
+            files.troubles.add(path, e)
+        });
         let copied = copied?;
         if screen.json {
             screen.document(&Report {
                 copied,
-                warnings,
-                errors: troubles.json().1,
+                warnings: files.warnings,
+                errors: files.troubles.json().1,
             });
-            return Ok(troubles.code());
+            return Ok(files.troubles.code());
         }
         for skipped in &copied.skipped {
             let line = format!("{} is left out: {}", skipped.name, skipped.message);
@@ -82,6 +82,6 @@ impl Args {
             copied.directories,
             copied.symlinks.saturating_add(copied.hard_links)
         ));
-        Ok(troubles.code())
+        Ok(files.troubles.code())
     }
 }

@@ -1,9 +1,8 @@
-use super::guest::GuestArgs;
+use super::guest::DiskArgs;
 use super::{Context, Outcome, exit};
 use crate::term::{Align, Table, shown};
 use h2k_convert::{FilesystemsReport, human};
 use h2k_guest::FilesystemFacts;
-use std::path::PathBuf;
 
 /// Show how full the filesystems of a guest are
 ///
@@ -14,9 +13,6 @@ Examples:
   hyper2kvm df server.vmdk
   hyper2kvm df --inodes -a first.qcow2 -a second.qcow2")]
 pub(super) struct Args {
-    /// The disks of one guest, in their order
-    #[arg(value_name = "DISK", required_unless_present = "add")]
-    disks: Vec<PathBuf>,
     /// Show inodes instead of bytes
     #[arg(short, long)]
     inodes: bool,
@@ -24,12 +20,12 @@ pub(super) struct Args {
     #[arg(short, long)]
     bytes: bool,
     #[command(flatten)]
-    guest: GuestArgs,
+    disks: DiskArgs,
 }
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let guest = self.guest.open_disks(&self.disks)?;
+        let guest = self.disks.open()?;
         let mut report = guest.filesystems();
         // One filesystem is as full as it is whichever of its subvolumes one asks.
         report = one_each(report);

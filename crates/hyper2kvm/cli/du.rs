@@ -1,11 +1,11 @@
-use super::guest::{self, GuestArgs, PATHS, Troubles};
+use super::guest::{GuestArgs, GuestFiles, PATHS};
 use super::ls::joined;
 use super::{Context, Outcome};
 use crate::term::List;
 use h2k_block::{Limits, Meter, Result};
 use h2k_convert::{human, odd, text};
 use h2k_fs::FileKind;
-use h2k_guest::{Next, Place, Tree, Visit, Walk};
+use h2k_guest::{Next, Place, Visit, Walk};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -71,15 +71,8 @@ struct Run<'a> {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let (guest, paths) = self.guest.open(&self.paths)?;
-        let (tree, warnings) = guest::tree(&guest, &context.screen)?;
-        let troubles = Troubles::new(&context.screen);
+        let files = self.guest.files(&self.paths, &context.screen)?;
         let meter = &mut Meter::new(Limits::default());
-        let mut starts = Vec::new();
-        for path in &paths {
-            let found = tree.find(path, meter);
-            starts.push((path, found.map_err(|e| guest.about(e.through(text(path))))?));
-        }
         let mut run = Run {
             args: &self,
             context,
@@ -88,26 +81,18 @@ impl Args {
             open: Vec::new(),
         };
         let mut outcome = Ok(());
-        for (path, place) in starts {
-            outcome = run.add(&tree, path, place, meter, &troubles);
+        for (path, place) in files.places(meter)? {
+            outcome = run.add(&files, path, place, meter);
             if outcome.is_err() {
                 break;
             }
         }
-        let outcome = outcome.map(|()| troubles.code()).map_err(|e| guest.about(e));
-        context.finish(run.list, outcome, &[("warnings", warnings), troubles.json()])
+        files.finish(context, run.list, outcome, &[])
     }
 }
 
 impl Run<'_> {
-    fn add(
-        &mut self,
-        tree: &Tree,
-        start: &[u8],
-        place: Place,
-        meter: &mut Meter,
-        troubles: &Troubles<'_>,
-    ) -> Result<()> {
+    fn add(&mut self, files: &GuestFiles<'_>, start: &[u8], place: Place, meter: &mut Meter) -> Result<()> {
         let walk = Walk {
             one_filesystem: self.args.one_file_system,
             max_depth: None,
@@ -121,7 +106,7 @@ impl Run<'_> {
             let stat = match visit.stat {
                 Ok(stat) => stat,
                 Err(e) => {
-                    troubles.add(&joined(start, visit.path), &e);
+                    files.troubles.add(&joined(start, visit.path), &e);
                     return Ok(Next::Pass);
                 }
             };
@@ -140,8 +125,8 @@ impl Run<'_> {
             }
             Ok(Next::Enter)
         };
-        let mut damaged = |path: &[u8], e: h2k_block::Error| troubles.add(&joined(start, path), &e);
-        tree.walk(place, walk, meter, &mut each, &mut damaged)?;
+        let mut damaged = |path: &[u8], e: h2k_block::Error| files.troubles.add(&joined(start, path), &e);
+        files.tree.walk(place, walk, meter, &mut each, &mut damaged)?;
         self.close(0);
         Ok(())
     }

@@ -1,8 +1,7 @@
-use super::guest::GuestArgs;
+use super::guest::DiskArgs;
 use super::{Context, Outcome, exit};
 use crate::term::{Align, Table, shown};
 use h2k_convert::{FilesystemsReport, human};
-use std::path::PathBuf;
 
 /// Show the filesystems on disks: type, label, UUID, size, and where the guest mounts them
 ///
@@ -13,16 +12,13 @@ Examples:
   hyper2kvm filesystems server.vmdk
   hyper2kvm filesystems --json -a first.qcow2 -a second.qcow2")]
 pub(super) struct Args {
-    /// The disks of one guest, in their order
-    #[arg(value_name = "DISK", required_unless_present = "add")]
-    disks: Vec<PathBuf>,
     #[command(flatten)]
-    guest: GuestArgs,
+    disks: DiskArgs,
 }
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let guest = self.guest.open_disks(&self.disks)?;
+        let guest = self.disks.open()?;
         let report = guest.filesystems();
         let screen = &context.screen;
         if screen.json {

@@ -1,10 +1,10 @@
-use super::guest::{self, GuestArgs, PATHS, Troubles};
+use super::guest::{GuestArgs, PATHS};
 use super::ls::joined;
 use super::{Context, Outcome, value};
 use crate::glob::Glob;
 use crate::term::List;
 use h2k_block::{Limits, Meter};
-use h2k_convert::{FileEntry, text};
+use h2k_convert::FileEntry;
 use h2k_fs::{FileKind, Stat};
 use h2k_guest::{Next, Visit, Walk};
 use std::cmp::Ordering;
@@ -123,9 +123,7 @@ impl Wanted<'_> {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let (guest, paths) = self.guest.open(&self.paths)?;
-        let (tree, warnings) = guest::tree(&guest, &context.screen)?;
-        let troubles = Troubles::new(&context.screen);
+        let files = self.guest.files(&self.paths, &context.screen)?;
         let mut meter = Meter::new(Limits::default());
         let glob = |text: &OsString, fold: bool| Glob::new(text.clone().into_vec(), fold);
         let name = self.name.as_ref().map(|n| glob(n, false));
@@ -138,27 +136,22 @@ impl Args {
             one_filesystem: self.one_file_system,
             max_depth: self.max_depth,
         };
-        let mut starts = Vec::new();
-        for path in &paths {
-            let found = tree.find(path, &mut meter);
-            starts.push((path, found.map_err(|e| guest.about(e.through(text(path))))?));
-        }
         let mut list = List::new(&context.screen, "files");
         let end = if self.print0 { b"\0" } else { b"\n" };
         let mut outcome = Ok(());
-        for (start, place) in starts {
+        for (start, place) in files.places(&mut meter)? {
             let mut each = |visit: Visit<'_>| {
                 context.alive()?;
                 let path = joined(start, visit.path);
                 let own = h2k_fs::parts(&path).last().unwrap_or(b"/");
                 if let Err(e) = &visit.stat {
-                    troubles.add(&path, e);
+                    files.troubles.add(&path, e);
                 }
                 if !wanted.has(own, &path, visit.stat.as_ref().ok()) {
                     return Ok(Next::Enter);
                 }
                 if context.screen.json {
-                    list.item(&FileEntry::new(&path, visit.place, &visit.stat, &tree));
+                    list.item(&FileEntry::new(&path, visit.place, &visit.stat, &files.tree));
                 } else if self.print0 {
                     list.text(&[&path[..], end].concat());
                 } else {
@@ -166,14 +159,13 @@ impl Args {
                 }
                 Ok(Next::Enter)
             };
-            let mut damaged = |path: &[u8], e: h2k_block::Error| troubles.add(&joined(start, path), &e);
-            outcome = tree.walk(place, walk, &mut meter, &mut each, &mut damaged);
+            let mut damaged = |path: &[u8], e: h2k_block::Error| files.troubles.add(&joined(start, path), &e);
+            outcome = files.tree.walk(place, walk, &mut meter, &mut each, &mut damaged);
             if outcome.is_err() {
                 break;
             }
         }
-        let outcome = outcome.map(|()| troubles.code()).map_err(|e| guest.about(e));
-        context.finish(list, outcome, &[("warnings", warnings), troubles.json()])
+        files.finish(context, list, outcome, &[])
     }
 }
 

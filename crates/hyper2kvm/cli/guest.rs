@@ -1,11 +1,11 @@
 //! Which guest, which files: what all commands that look into guests have in common.
 
 use super::source::SourceArgs;
-use super::{Context, exit};
+use super::{Context, Outcome, exit};
 use crate::term::{List, Screen, shown, shown_bytes};
-use h2k_block::{Class, Error};
-use h2k_convert::{Failure, GuestSource, Key, LeftOutReport, OpenGuest};
-use h2k_guest::{Assembled, Tree};
+use h2k_block::{Class, Error, Meter};
+use h2k_convert::{Failure, GuestSource, Key, LeftOutReport, OpenGuest, text};
+use h2k_guest::{Assembled, Place, Tree};
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -49,31 +49,59 @@ pub(super) struct GuestArgs {
     source: SourceArgs,
 }
 
+/// A guest of which no paths are asked.
+#[derive(clap::Args, Debug)]
+pub(super) struct DiskArgs {
+    /// The disks of one guest, in their order
+    #[arg(value_name = "DISK", required_unless_present = "add")]
+    disks: Vec<PathBuf>,
+    #[command(flatten)]
+    guest: GuestArgs,
+}
+
+impl DiskArgs {
+    pub(super) fn open(&self) -> Result<OpenGuest, Failure> {
+        self.guest.open_disks(&self.disks)
+    }
+}
+
 /// Paths in a guest, none of them empty, each beginning with a slash.
 pub(super) type Paths = Vec<Vec<u8>>;
 
 impl GuestArgs {
     /// Opens the guest that `args` (or `-a`) name. Answers with the paths in them; `/` where there are none.
-    pub(super) fn open(&self, args: &[OsString]) -> Result<(OpenGuest, Paths), Failure> {
+    fn open(&self, args: &[OsString]) -> Result<(OpenGuest, Paths), Failure> {
         let (disks, mut paths) = self.split(args)?;
         if paths.is_empty() {
             paths.push(b"/".to_vec());
         }
-        let disks = disks.into_iter().map(|d| self.source.source(d, None)).collect();
-        let keys: Result<Vec<Key>, Failure> = self.key.iter().map(|k| key(k)).collect();
-        let source = GuestSource {
-            disks,
-            keys: keys?,
-            mounts: self.mount.clone(),
-            root: self.root.clone(),
-        };
-        Ok((source.open()?, paths))
+        Ok((self.open_all(disks)?, paths))
+    }
+
+    /// Opens the guest and puts its files together. What is odd is told as notes.
+    pub(super) fn files<'a>(&self, args: &[OsString], screen: &'a Screen) -> Result<GuestFiles<'a>, Failure> {
+        let (guest, paths) = self.open(args)?;
+        let assembled = guest.tree()?;
+        let warnings = warnings(&guest, &assembled);
+        for warning in &warnings {
+            screen.note(&format!("{} {}", screen.err.dim("note:"), shown(warning)));
+        }
+        Ok(GuestFiles {
+            guest,
+            tree: assembled.tree,
+            paths,
+            warnings: warnings.into(),
+            troubles: Troubles::new(screen),
+        })
     }
 
     /// The disks alone, for commands that take no paths.
     pub(super) fn open_disks(&self, disks: &[PathBuf]) -> Result<OpenGuest, Failure> {
-        let all = self.add.iter().chain(disks);
-        let disks = all.map(|d| self.source.source(d.clone(), None)).collect();
+        self.open_all(self.add.iter().chain(disks).cloned())
+    }
+
+    fn open_all(&self, disks: impl IntoIterator<Item = PathBuf>) -> Result<OpenGuest, Failure> {
+        let disks = disks.into_iter().map(|d| self.source.source(d, None)).collect();
         let keys: Result<Vec<Key>, Failure> = self.key.iter().map(|k| key(k)).collect();
         GuestSource {
             disks,
@@ -244,7 +272,7 @@ pub(super) struct Troubles<'a> {
 }
 
 impl<'a> Troubles<'a> {
-    pub(super) fn new(screen: &'a Screen) -> Self {
+    fn new(screen: &'a Screen) -> Self {
         Self {
             screen,
             all: RefCell::default(),
@@ -277,8 +305,49 @@ impl<'a> Troubles<'a> {
     }
 }
 
+/// A guest whose files were put together, and the paths asked for in it.
+pub(super) struct GuestFiles<'a> {
+    guest: OpenGuest,
+    pub(super) tree: Tree,
+    pub(super) paths: Paths,
+    /// What is odd about the guest, for the JSON document.
+    pub(super) warnings: serde_json::Value,
+    pub(super) troubles: Troubles<'a>,
+}
+
+impl GuestFiles<'_> {
+    /// What an error about the file at `path` ends the command with.
+    pub(super) fn about(&self, path: &[u8], e: Error) -> Failure {
+        self.guest.about(e.through(text(path)))
+    }
+
+    /// What the paths lead to. All are looked up before anything is done with one.
+    pub(super) fn places(&self, meter: &mut Meter) -> Result<Vec<(&[u8], Place)>, Failure> {
+        let mut places = Vec::new();
+        for path in &self.paths {
+            let place = self.tree.find(path, meter).map_err(|e| self.about(path, e))?;
+            places.push((path.as_slice(), place));
+        }
+        Ok(places)
+    }
+
+    /// Ends a list that was written as it went, with `more` and what was odd.
+    pub(super) fn finish(
+        &self,
+        context: &Context,
+        list: List<'_>,
+        outcome: h2k_block::Result<()>,
+        more: &[(&'static str, serde_json::Value)],
+    ) -> Outcome {
+        let outcome = outcome.map(|()| self.troubles.code());
+        let mut more = more.to_vec();
+        more.extend([("warnings", self.warnings.clone()), self.troubles.json()]);
+        context.finish(list, outcome.map_err(|e| self.guest.about(e)), &more)
+    }
+}
+
 /// What is odd about a guest but did not stop us, in sentences.
-pub(super) fn warnings(guest: &OpenGuest, assembled: &Assembled) -> Vec<String> {
+fn warnings(guest: &OpenGuest, assembled: &Assembled) -> Vec<String> {
     let mut all: Vec<String> = guest
         .problems()
         .into_iter()
@@ -305,16 +374,6 @@ pub(super) fn warnings(guest: &OpenGuest, assembled: &Assembled) -> Vec<String> 
         );
     }
     all
-}
-
-/// The files of the guest; what is odd is told as notes. For JSON it is handed back.
-pub(super) fn tree(guest: &OpenGuest, screen: &Screen) -> Result<(Tree, serde_json::Value), Failure> {
-    let assembled = guest.tree()?;
-    let warnings = warnings(guest, &assembled);
-    for warning in &warnings {
-        screen.note(&format!("{} {}", screen.err.dim("note:"), shown(warning)));
-    }
-    Ok((assembled.tree, warnings.into()))
 }
 
 impl Context {

@@ -1,10 +1,10 @@
-use super::guest::{self, GuestArgs, PATHS, Troubles};
+use super::guest::{GuestArgs, GuestFiles, PATHS};
 use super::{Context, Outcome};
 use crate::term::{List, utc};
 use h2k_block::{Error, Limits, Meter, Result};
 use h2k_convert::{FileEntry, odd, text};
 use h2k_fs::{FileKind, Stat};
-use h2k_guest::{Next, Place, Tree, Walk};
+use h2k_guest::{Next, Place, Walk};
 use serde::Serialize;
 use std::ffi::OsString;
 
@@ -52,9 +52,8 @@ type Line = (Vec<u8>, Place, Result<Stat>);
 struct Run<'a> {
     args: &'a Args,
     context: &'a Context,
-    tree: &'a Tree,
+    files: &'a GuestFiles<'a>,
     list: List<'a>,
-    troubles: &'a Troubles<'a>,
     /// Whether directories get a heading.
     headings: bool,
     first: bool,
@@ -62,48 +61,46 @@ struct Run<'a> {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let (guest, paths) = self.guest.open(&self.paths)?;
-        let (tree, warnings) = guest::tree(&guest, &context.screen)?;
-        let troubles = Troubles::new(&context.screen);
+        let files = self.guest.files(&self.paths, &context.screen)?;
         let meter = &mut Meter::new(Limits::default());
-        let mut files = Vec::new();
+        let mut others = Vec::new();
         let mut directories = Vec::new();
-        for path in &paths {
-            let about = |e: Error| guest.about(e.through(text(path)));
+        for path in &files.paths {
+            let about = |e: Error| files.about(path, e);
             // With -l a link is shown itself, as in ls; else what it leads to.
             let named = if self.long {
-                tree.find_itself(path, meter)
+                files.tree.find_itself(path, meter)
             } else {
-                tree.find(path, meter)
+                files.tree.find(path, meter)
             };
             let place = named.map_err(about)?;
-            let stat = tree.stat(place).map_err(about)?;
+            let stat = files.tree.stat(place).map_err(about)?;
             match stat.kind {
                 FileKind::Dir => directories.push((path, place)),
-                _ => files.push((path.clone(), place, Ok(stat))),
+                _ => others.push((path.clone(), place, Ok(stat))),
             }
         }
         let mut run = Run {
-            headings: paths.len() > 1 || self.recursive,
+            headings: files.paths.len() > 1 || self.recursive,
             args: &self,
             context,
-            tree: &tree,
+            files: &files,
             list: List::new(&context.screen, "listings"),
-            troubles: &troubles,
             first: true,
         };
-        if !files.is_empty() {
-            run.show(None, &files);
+        if !others.is_empty() {
+            run.show(None, &others);
         }
-        let mut outcome = Ok(troubles.code());
+        let mut outcome = Ok(());
         for (path, place) in directories {
-            if let Err(e) = run.directory(path, place, meter) {
-                outcome = Err(guest.about(e.through(text(path))));
+            outcome = run
+                .directory(path, place, meter)
+                .map_err(|e| e.through(text(path)));
+            if outcome.is_err() {
                 break;
             }
-            outcome = Ok(troubles.code());
         }
-        context.finish(run.list, outcome, &[("warnings", warnings), troubles.json()])
+        files.finish(context, run.list, outcome, &[])
     }
 }
 
@@ -114,7 +111,7 @@ impl Run<'_> {
             ..Walk::default()
         };
         // Only directories are walked into here; each is listed as a whole.
-        let tree = self.tree;
+        let tree = &self.files.tree;
         let mut inner = Meter::new(meter.left());
         tree.walk(
             start,
@@ -134,7 +131,7 @@ impl Run<'_> {
                 let full = joined(path, visit.path);
                 let (names, trouble) = tree.sorted(visit.place, &mut inner)?;
                 if let Some(e) = trouble {
-                    self.troubles.add(&full, &e);
+                    self.files.troubles.add(&full, &e);
                 }
                 let names = names.into_iter().filter(|(name, _)| !self.hidden(name));
                 let lines: Vec<Line> = names
@@ -142,7 +139,7 @@ impl Run<'_> {
                     .collect();
                 for (name, _, stat) in &lines {
                     if let Err(e) = stat {
-                        self.troubles.add(&joined(&full, name), e);
+                        self.files.troubles.add(&joined(&full, name), e);
                     }
                 }
                 self.show(Some(&full), &lines);
@@ -165,7 +162,8 @@ impl Run<'_> {
         if screen.json {
             let path = directory.unwrap_or_default();
             let entries = lines.iter();
-            let entries = entries.map(|(name, place, stat)| FileEntry::new(name, *place, stat, self.tree));
+            let entries =
+                entries.map(|(name, place, stat)| FileEntry::new(name, *place, stat, &self.files.tree));
             self.list.item(&Directory {
                 name: text(path),
                 name_bytes: odd(path),
@@ -203,7 +201,7 @@ impl Run<'_> {
             self.list.text(line.as_bytes());
             self.list.text(&screen.name(name));
             if stat.as_ref().is_ok_and(|s| s.kind == FileKind::Link) {
-                let target = self.tree.target(*place).unwrap_or_else(|_| b"?".to_vec());
+                let target = self.files.tree.target(*place).unwrap_or_else(|_| b"?".to_vec());
                 self.list.text(b" -> ");
                 self.list.text(&screen.name(&target));
             }

@@ -1,8 +1,7 @@
-use super::guest::GuestArgs;
+use super::guest::DiskArgs;
 use super::{Context, Outcome, exit};
 use crate::term::{Align, Screen, Table, shown};
 use h2k_convert::{DeviceReport, PartitionsReport, human};
-use std::path::PathBuf;
 
 /// Show the partitions of disks, and the volumes that LVM, MD and LUKS make of them
 ///
@@ -14,16 +13,13 @@ Examples:
   hyper2kvm partitions server.vmdk
   hyper2kvm partitions -a first.qcow2 -a second.qcow2 --key /dev/sda3:file:passphrase.txt")]
 pub(super) struct Args {
-    /// The disks of one guest, in their order
-    #[arg(value_name = "DISK", required_unless_present = "add")]
-    disks: Vec<PathBuf>,
     #[command(flatten)]
-    guest: GuestArgs,
+    disks: DiskArgs,
 }
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let guest = self.guest.open_disks(&self.disks)?;
+        let guest = self.disks.open()?;
         let report = guest.devices();
         let screen = &context.screen;
         if screen.json {

@@ -1,4 +1,4 @@
-use super::guest::{self, GuestArgs, PATHS};
+use super::guest::{GuestArgs, PATHS};
 use super::ls::mode;
 use super::{Context, Outcome, exit};
 use crate::term::{Fields, Screen, exact, shown, shown_bytes, utc};
@@ -64,19 +64,20 @@ struct Report {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
-        let (guest, paths) = self.guest.open(&self.paths)?;
-        let (tree, warnings) = guest::tree(&guest, &context.screen)?;
+        let files = self.guest.files(&self.paths, &context.screen)?;
         let meter = &mut Meter::new(Limits::default());
-        let mut files = Vec::new();
-        for path in &paths {
-            let one = self.one(&tree, path, meter);
-            files.push(one.map_err(|e| guest.about(e.through(text(path))))?);
+        let mut all = Vec::new();
+        for path in &files.paths {
+            let one = self.one(&files.tree, path, meter);
+            all.push(one.map_err(|e| files.about(path, e))?);
         }
         if context.screen.json {
-            let files = files.into_iter().map(|(one, _)| one).collect();
-            context.screen.document(&Report { files, warnings });
+            context.screen.document(&Report {
+                files: all.into_iter().map(|(one, _)| one).collect(),
+                warnings: files.warnings,
+            });
         } else {
-            for (one, stat) in &files {
+            for (one, stat) in &all {
                 context.screen.say(&plain(one, stat, &context.screen));
             }
         }

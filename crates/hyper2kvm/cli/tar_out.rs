@@ -1,4 +1,4 @@
-use super::guest::{self, GuestArgs, PATHS, Troubles};
+use super::guest::{GuestArgs, PATHS};
 use super::{Context, Outcome};
 use h2k_block::Output;
 use h2k_convert::{Failure, FileOut, TarOut, TarOutReport, human};
@@ -62,20 +62,18 @@ impl Args {
                     .advise("name a file for the archive, or leave --json out"),
             );
         }
-        let (guest, paths) = self.guest.open(&[self.path])?;
-        let (tree, warnings) = guest::tree(&guest, screen)?;
-        let troubles = Troubles::new(screen);
+        let files = self.guest.files(&[self.path], screen)?;
         let job = TarOut {
-            from: paths.into_iter().next().unwrap_or_else(|| b"/".to_vec()),
+            from: files.paths.into_iter().next().unwrap_or_else(|| b"/".to_vec()),
             xattrs: !self.no_xattrs,
             sparse: !self.no_sparse,
         };
         let stop = context.stop.flag();
-        let mut trouble = |path: &[u8], e: &h2k_block::Error| troubles.add(path, e);
+        let mut trouble = |path: &[u8], e: &h2k_block::Error| files.troubles.add(path, e);
         let wrong = |e: h2k_block::Error| Failure::from(e).about(&self.to);
         let archived = if to_stdout {
             let mut out = BufWriter::with_capacity(PIECE, std::io::stdout().lock());
-            let report = job.run(&tree, &mut out, stop, &mut trouble)?;
+            let report = job.run(&files.tree, &mut out, stop, &mut trouble)?;
             out.flush().map_err(|e| wrong(e.into()))?;
             report
         } else {
@@ -83,7 +81,7 @@ impl Args {
             let mut output = Output::new(self.force);
             let file = output.create(&self.to).map_err(wrong)?;
             let mut out = BufWriter::with_capacity(PIECE, FileOut::new(file));
-            let report = job.run(&tree, &mut out, stop, &mut trouble);
+            let report = job.run(&files.tree, &mut out, stop, &mut trouble);
             let report = report.map_err(|e| e.about(&self.to))?;
             let out = out.into_inner().map_err(|e| wrong(e.into_error().into()))?;
             out.finish().map_err(wrong)?;
@@ -94,8 +92,8 @@ impl Args {
             screen.document(&Report {
                 archived,
                 filename: self.to.display().to_string(),
-                warnings,
-                errors: troubles.json().1,
+                warnings: files.warnings,
+                errors: files.troubles.json().1,
             });
         } else {
             screen.note(&format!(
@@ -104,6 +102,6 @@ impl Args {
                 human(archived.bytes)
             ));
         }
-        Ok(troubles.code())
+        Ok(files.troubles.code())
     }
 }

@@ -1,11 +1,11 @@
-use super::guest::{self, GuestArgs, PATHS, Troubles};
+use super::guest::{GuestArgs, GuestFiles, PATHS};
 use super::ls::joined;
 use super::{Context, Outcome};
 use crate::term::{List, fancy};
 use h2k_block::{Limits, Meter, Result};
-use h2k_convert::{FileEntry, text};
+use h2k_convert::FileEntry;
 use h2k_fs::FileKind;
-use h2k_guest::{Place, Tree};
+use h2k_guest::Place;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -54,9 +54,8 @@ struct Pending {
 struct Run<'a> {
     args: &'a Args,
     context: &'a Context,
-    tree: &'a Tree,
+    files: &'a GuestFiles<'a>,
     list: List<'a>,
-    troubles: Troubles<'a>,
     directories: u64,
     others: u64,
 }
@@ -64,23 +63,20 @@ struct Run<'a> {
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let paths: Vec<OsString> = self.path.iter().cloned().collect();
-        let (guest, paths) = self.guest.open(&paths)?;
-        let (tree, warnings) = guest::tree(&guest, &context.screen)?;
+        let files = self.guest.files(&paths, &context.screen)?;
         let mut run = Run {
             args: &self,
             context,
-            tree: &tree,
+            files: &files,
             list: List::new(&context.screen, "files"),
-            troubles: Troubles::new(&context.screen),
             directories: 0,
             others: 0,
         };
-        let start = paths.first().map_or(&b"/"[..], Vec::as_slice);
         let meter = &mut Meter::new(Limits::default());
-        let found = tree.find(start, meter);
-        let place = found.map_err(|e| guest.about(e.through(text(start))))?;
-        let drawn = run.draw(start, place, meter);
-        let outcome = drawn.map(|()| run.troubles.code()).map_err(|e| guest.about(e));
+        let mut outcome = Ok(());
+        for (start, place) in files.places(meter)? {
+            outcome = run.draw(start, place, meter);
+        }
         if outcome.is_ok() && !context.screen.json {
             let count = format!("\n{} directories, {} files\n", run.directories, run.others);
             run.list.text(count.as_bytes());
@@ -88,10 +84,8 @@ impl Args {
         let more = [
             ("directories", run.directories.into()),
             ("others", run.others.into()),
-            ("warnings", warnings),
-            run.troubles.json(),
         ];
-        context.finish(run.list, outcome, &more)
+        files.finish(context, run.list, outcome, &more)
     }
 }
 
@@ -119,10 +113,10 @@ impl Run<'_> {
         self.enter(start, place, 1, meter, &mut todo)?;
         while let Some(next) = todo.pop() {
             self.context.alive()?;
-            let stat = self.tree.stat(next.place);
+            let stat = self.files.tree.stat(next.place);
             let is_dir = stat.as_ref().is_ok_and(|s| s.kind == FileKind::Dir);
             if let Err(e) = &stat {
-                self.troubles.add(&next.path, e);
+                self.files.troubles.add(&next.path, e);
             }
             if is_dir {
                 self.directories = self.directories.saturating_add(1);
@@ -130,7 +124,7 @@ impl Run<'_> {
                 self.others = self.others.saturating_add(1);
             }
             closed.truncate(next.depth.saturating_sub(1));
-            let entry = FileEntry::new(&next.name, next.place, &stat, self.tree);
+            let entry = FileEntry::new(&next.name, next.place, &stat, &self.files.tree);
             if screen.json {
                 self.list.item(&Item {
                     depth: next.depth,
@@ -143,7 +137,11 @@ impl Run<'_> {
                 self.list.text(if next.last { corner } else { tee }.as_bytes());
                 self.list.text(&screen.name(&next.name));
                 if stat.is_ok_and(|s| s.kind == FileKind::Link) {
-                    let target = self.tree.target(next.place).unwrap_or_else(|_| b"?".to_vec());
+                    let target = self
+                        .files
+                        .tree
+                        .target(next.place)
+                        .unwrap_or_else(|_| b"?".to_vec());
                     self.list.text(&[b" -> ", &screen.name(&target)[..]].concat());
                 }
                 self.list.text(b"\n");
@@ -170,13 +168,18 @@ impl Run<'_> {
         meter: &mut Meter,
         todo: &mut Vec<Pending>,
     ) -> Result<()> {
-        let (mut names, trouble) = self.tree.sorted(dir, meter)?;
+        let (mut names, trouble) = self.files.tree.sorted(dir, meter)?;
         if let Some(e) = trouble {
-            self.troubles.add(path, &e);
+            self.files.troubles.add(path, &e);
         }
         names.retain(|(name, place)| {
             let shown = self.args.all || name.first() != Some(&b'.');
-            let is_dir = || self.tree.stat(*place).is_ok_and(|s| s.kind == FileKind::Dir);
+            let is_dir = || {
+                self.files
+                    .tree
+                    .stat(*place)
+                    .is_ok_and(|s| s.kind == FileKind::Dir)
+            };
             shown && (!self.args.directories || is_dir())
         });
         for (i, (name, place)) in names.into_iter().rev().enumerate() {

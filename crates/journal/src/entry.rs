@@ -47,6 +47,37 @@ pub struct EntryHead {
     pub xor_hash: u64,
 }
 
+impl EntryHead {
+    /// The name of the entry's place, as `journalctl --show-cursor` prints it and `--cursor` takes it.
+    #[must_use]
+    pub fn cursor(&self) -> String {
+        format!(
+            "s={};i={:x};b={};m={:x};t={:x};x={:x}",
+            self.seqnum_id, self.seqnum, self.boot, self.monotonic, self.realtime, self.xor_hash
+        )
+    }
+
+    /// Reads what [`cursor`](Self::cursor) writes, the parts in any order; `None` where one is missing or odd.
+    #[must_use]
+    pub fn from_cursor(text: &str) -> Option<Self> {
+        let part = |name: &str| {
+            let parts = text.trim().split(';').filter_map(|part| part.split_once('='));
+            let mut values = parts.filter(|(n, _)| *n == name).map(|(_, value)| value);
+            values.next()
+        };
+        let number = |name: &str| u64::from_str_radix(part(name)?, 16).ok();
+        let id = |name: &str| Id::parse(part(name)?.as_bytes());
+        Some(Self {
+            seqnum: number("i")?,
+            seqnum_id: id("s")?,
+            realtime: number("t")?,
+            monotonic: number("m")?,
+            boot: id("b")?,
+            xor_hash: number("x")?,
+        })
+    }
+}
+
 /// One message with all its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {

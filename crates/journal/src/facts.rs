@@ -1,21 +1,11 @@
 //! What an engineer asks of a machine that is switched off.
 
 use crate::entry::{Entry, EntryHead, Id};
+use crate::events::Kind;
 use crate::merge::{Entries, Journal};
+use crate::message;
 use crate::query::Query;
 use std::collections::BTreeMap;
-
-/// Numbers of messages, from systemd's catalog.
-mod message {
-    /// A start job has failed: `UNIT`, `JOB_RESULT`.
-    pub(super) const START_FAILED: &str = "be02cf6855d2428ba40df7e9d022f03d";
-    /// A unit has entered the failed state: `UNIT`, `UNIT_RESULT`.
-    pub(super) const UNIT_FAILED: &str = "d9b373ed55a64feb8242e02dbe79a49c";
-    /// A start job has finished successfully: `UNIT`.
-    pub(super) const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
-    /// System start-up is complete: `KERNEL_USEC`, `INITRD_USEC`, `USERSPACE_USEC`.
-    pub(super) const STARTUP_FINISHED: &str = "b07a249cd024414a82dd00cd181378ff";
-}
 
 /// One time the machine was on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +37,15 @@ pub struct Failure {
     pub times: u64,
     /// Whether it was started successfully after that.
     pub recovered: bool,
+    /// The message that tells it: which of the journal's files, and its place in the order of writing.
+    pub told: (usize, EntryHead),
 }
 
 /// How long a boot took. Microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Startup {
+    /// The message that tells it: which of the journal's files, and its place in the order of writing.
+    pub told: (usize, EntryHead),
     /// When start-up was complete, since 1970 UTC.
     pub at: u64,
     /// Firmware, where it is known.
@@ -94,12 +88,17 @@ impl Journal<'_> {
         for file in self.files() {
             // The values of `_BOOT_ID` know their entries: two reads a boot instead of one an entry.
             if let Some(values) = file.values("_BOOT_ID").ok().filter(|values| !values.is_empty()) {
-                for (value, entries) in values {
+                for (value, at) in values {
                     let Some(id) = Id::parse(&value) else { continue };
-                    let mut count = crate::layout::wide(entries.len());
-                    let ends = [entries.first(), entries.last()];
-                    for head in ends.into_iter().flatten().filter_map(|at| file.head(*at).ok()) {
-                        add(&head, id, std::mem::take(&mut count));
+                    let Ok(Some(mut ends)) = file.ends(at) else {
+                        continue;
+                    };
+                    for head in [ends.first, ends.last]
+                        .map(|at| file.head(at))
+                        .into_iter()
+                        .flatten()
+                    {
+                        add(&head, id, std::mem::take(&mut ends.count));
                     }
                 }
                 continue;
@@ -113,6 +112,12 @@ impl Journal<'_> {
         boots
     }
 
+    /// The boot that ended last.
+    #[must_use]
+    pub fn last_boot(&self) -> Option<Boot> {
+        self.boots().pop()
+    }
+
     /// Entries of `boot`, or of all boots, that are errors or worse (priority 3 and below).
     #[must_use]
     pub fn errors(&self, boot: Option<Id>) -> Entries<'_> {
@@ -123,48 +128,44 @@ impl Journal<'_> {
         })
     }
 
-    /// The units that failed during `boot`, by name; those of users' managers behind those of the system.
+    /// The units that failed during `boot`, by name; those of users' managers behind those of the system. A unit that
+    /// could not be started because of another one is among them, with the result `dependency`.
     #[must_use]
     pub fn failures(&self, boot: Id) -> Vec<Failure> {
-        let query = Query::all()
-            .boot(boot)
-            .with("MESSAGE_ID", message::START_FAILED)
-            .with("MESSAGE_ID", message::UNIT_FAILED)
-            .with("MESSAGE_ID", message::STARTED);
         let mut failed: BTreeMap<(bool, String), Failure> = BTreeMap::new();
-        for entry in self.entries(&query) {
-            let (user, unit) = match (entry.text("UNIT"), entry.text("USER_UNIT")) {
-                (Some(unit), _) => (false, unit),
-                (None, Some(unit)) => (true, unit),
-                (None, None) => continue,
-            };
-            let known = failed.get_mut(&(user, unit.clone()));
-            if entry.get("MESSAGE_ID") == Some(message::STARTED.as_bytes()) {
-                if let Some(failure) = known {
-                    failure.recovered = true;
+        for event in self.events(boot) {
+            let key = (event.user, event.unit.to_string());
+            match event.kind {
+                Kind::Started => {
+                    if let Some(failure) = failed.get_mut(&key) {
+                        failure.recovered = true;
+                    }
+                    continue;
                 }
-                continue;
+                Kind::Failed | Kind::StartFailed => {}
+                _ => continue,
             }
-            // One failure is told twice: that the unit failed, and then that its job did.
-            let job = entry.get("MESSAGE_ID") == Some(message::START_FAILED.as_bytes());
-            let echo = job && known.as_ref().is_some_and(|failure| !failure.recovered);
-            let times = known.map_or(0, |failure| failure.times);
-            let result = entry.text("UNIT_RESULT").or_else(|| entry.text("JOB_RESULT"));
-            let failure = failed.entry((user, unit.clone())).or_insert_with(|| Failure {
-                unit,
-                user,
+            let failure = failed.entry(key).or_insert_with(|| Failure {
+                unit: event.unit.to_string(),
+                user: event.user,
                 at: 0,
                 result: None,
                 message: None,
-                times,
+                times: 0,
                 recovered: false,
+                told: (event.file, event.head),
             });
-            failure.at = entry.head.realtime;
+            // One failure is told twice: that the unit failed, and then that its job did.
+            let echo = event.kind == Kind::StartFailed && failure.times > 0 && !failure.recovered;
+            failure.at = event.head.realtime;
             failure.recovered = false;
             if !echo {
-                failure.times = times.saturating_add(1);
-                failure.result = result;
-                failure.message = entry.text("MESSAGE");
+                let entry = self.entry_at(&event);
+                let text = |name: &str| entry.as_ref().and_then(|e| e.text(name));
+                failure.times = failure.times.saturating_add(1);
+                failure.result = text("UNIT_RESULT").or_else(|| text("JOB_RESULT"));
+                failure.message = text("MESSAGE");
+                failure.told = (event.file, event.head);
             }
         }
         failed.into_values().collect()
@@ -179,6 +180,7 @@ impl Journal<'_> {
         let entry = self.entries(&query).next()?;
         let number = |entry: &Entry, name: &str| entry.text(name)?.trim().parse().ok();
         Some(Startup {
+            told: (entry.file, entry.head),
             at: entry.head.realtime,
             firmware: number(&entry, "FIRMWARE_USEC"),
             loader: number(&entry, "LOADER_USEC"),

@@ -10,7 +10,7 @@
 //!
 //! * [`File`] is one journal file, opened from its bytes.
 //! * [`Journal`] is several of them, read as one stream: [`Journal::entries`] with a [`Query`].
-//! * [`Journal::boots`], [`Journal::errors`], [`Journal::failures`], [`Journal::startup`] answer what an engineer asks
+//! * [`Journal::boots`], [`Journal::errors`], [`Journal::failures`], [`Journal::units`], [`Journal::startup`] answer what an engineer asks
 //!   of a machine that is switched off.
 //! * [`File::verify`] checks every object, hash and link.
 //!
@@ -22,6 +22,7 @@
 
 mod codec;
 mod entry;
+mod events;
 mod facts;
 mod file;
 mod find;
@@ -29,7 +30,10 @@ mod hash;
 mod layout;
 mod links;
 mod merge;
+mod message;
 mod query;
+mod select;
+mod units;
 mod verify;
 
 pub use entry::{Entry, EntryHead, Id};
@@ -39,4 +43,5 @@ pub use find::{Found, find, is_journal_name};
 pub use layout::{Header, Status};
 pub use merge::{Entries, Journal};
 pub use query::Query;
+pub use units::{UnitLog, UnitState, Units};
 pub use verify::Report;

@@ -1,8 +1,7 @@
 //! Chains and tables: from a file to its entries, from a value to the entries that have it.
 
-use crate::file::File;
-use crate::layout::{le32, le64, object};
-use crate::query::Query;
+use crate::file::{File, Object};
+use crate::layout::{index, le32, le64, object};
 use h2k_block::{Error, Meter, Result};
 use std::collections::HashSet;
 
@@ -13,12 +12,12 @@ pub(crate) struct Offsets {
     pub(crate) trouble: Option<Error>,
 }
 
-/// What a query comes to in one file.
-pub(crate) struct Selected {
-    pub(crate) list: Vec<u64>,
-    /// The tables could not be used: every entry's fields have to be looked at.
-    pub(crate) look: bool,
-    pub(crate) trouble: Option<Error>,
+/// The first and last of the entries that have a value, and how many the value says there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) count: u64,
 }
 
 impl File<'_> {
@@ -32,18 +31,24 @@ impl File<'_> {
         all
     }
 
+    /// The array at `at`, which has to lie behind `behind`, and the next one of its chain.
+    fn array(&self, at: u64, behind: &mut u64) -> Result<(Object, u64)> {
+        let array = self.object(at, object::ENTRY_ARRAY)?;
+        // Arrays are appended as the file grows: the next one lies further on.
+        if at < *behind {
+            return Err(array.bad(format!("lies before the end {behind:#x} of the array before it")));
+        }
+        *behind = array.end();
+        let next = le64(&self.fixed(&array)?, 16);
+        Ok((array, next))
+    }
+
     /// Appends what the chain of arrays that begins at `at` holds.
     fn arrays(&self, mut at: u64, list: &mut Vec<u64>, meter: &mut Meter) -> Result<()> {
         let mut behind = 0;
         while at != 0 {
             meter.step("entry array")?;
-            let array = self.object(at, object::ENTRY_ARRAY)?;
-            // Arrays are appended as the file grows: the next one lies further on.
-            if at < behind {
-                return Err(array.bad(format!("lies before the end {behind:#x} of the array before it")));
-            }
-            behind = array.end();
-            let next = le64(&self.fixed(&array)?, 16);
+            let (array, next) = self.array(at, &mut behind)?;
             let items = self.behind(&array, meter)?;
             let width = if self.header.compact() { 4 } else { 8 };
             meter.steps(crate::layout::wide(items.len().div_euclid(width)), "entry array")?;
@@ -79,7 +84,7 @@ impl File<'_> {
     }
 
     /// The object of the type `kind` with this payload, through its hash table.
-    fn lookup(&self, kind: u8, payload: &[u8], meter: &mut Meter) -> Result<Option<u64>> {
+    pub(crate) fn lookup(&self, kind: u8, payload: &[u8], meter: &mut Meter) -> Result<Option<u64>> {
         let table = if kind == object::DATA {
             self.header.data_hash_table
         } else {
@@ -117,7 +122,7 @@ impl File<'_> {
     }
 
     /// The entries that refer to the DATA at `at`.
-    fn entries_of(&self, at: u64, list: &mut Vec<u64>, meter: &mut Meter) -> Result<()> {
+    pub(crate) fn entries_of(&self, at: u64, list: &mut Vec<u64>, meter: &mut Meter) -> Result<()> {
         let data = self.object(at, object::DATA)?;
         let raw = self.fixed(&data)?;
         let first = le64(&raw, 40);
@@ -127,8 +132,61 @@ impl File<'_> {
         self.arrays(le64(&raw, 48), list, meter)
     }
 
-    /// Every value of `field` in this file, and the entries it occurs in.
-    pub(crate) fn values(&self, field: &str) -> Result<Vec<(Vec<u8>, Vec<u64>)>> {
+    /// The entries that refer to the DATA at `at`.
+    pub(crate) fn entries_with(&self, at: u64) -> Result<Vec<u64>> {
+        let mut list = Vec::new();
+        self.entries_of(at, &mut list, &mut Meter::new(self.limits))?;
+        Ok(list)
+    }
+
+    /// The first and the last entry that refer to the DATA at `at`, without reading those in between; `None` where
+    /// there is none.
+    pub(crate) fn ends(&self, at: u64) -> Result<Option<Ends>> {
+        let mut meter = Meter::new(self.limits);
+        let raw = self.fixed(&self.object(at, object::DATA)?)?;
+        let first = le64(&raw, 40);
+        if first == 0 {
+            return Ok(None);
+        }
+        let mut last = first;
+        let (mut at, mut behind) = (le64(&raw, 48), 0);
+        while at != 0 {
+            meter.step("entry array")?;
+            let (array, next) = self.array(at, &mut behind)?;
+            let width: u64 = if self.header.compact() { 4 } else { 8 };
+            let item = |n: u64| -> Result<u64> {
+                let mut raw = [0; 8];
+                let at = array
+                    .at
+                    .saturating_add(24)
+                    .saturating_add(n.saturating_mul(width));
+                self.read(at, raw.get_mut(..index(width)).unwrap_or_default())?;
+                Ok(u64::from_le_bytes(raw))
+            };
+            // What is not in use yet is zero, and lies behind what is.
+            let (mut used, mut free) = (0, array.size.saturating_sub(24).div_euclid(width));
+            while used < free {
+                let middle = used.midpoint(free);
+                match item(middle)? {
+                    0 => free = middle,
+                    _ => used = middle.saturating_add(1),
+                }
+            }
+            match used.checked_sub(1) {
+                Some(n) => last = item(n)?,
+                None => break,
+            }
+            at = next;
+        }
+        Ok(Some(Ends {
+            first,
+            last,
+            count: le64(&raw, 56),
+        }))
+    }
+
+    /// Every value of `field` in this file, and the DATA that holds it.
+    pub(crate) fn values(&self, field: &str) -> Result<Vec<(Vec<u8>, u64)>> {
         let mut meter = Meter::new(self.limits);
         let Some(at) = self.lookup(object::FIELD, field.as_bytes(), &mut meter)? else {
             return Ok(Vec::new());
@@ -148,59 +206,9 @@ impl File<'_> {
                 .strip_prefix(field.as_bytes())
                 .and_then(|rest| rest.strip_prefix(b"="))
                 .ok_or_else(|| data.bad(format!("is no value of {field}")))?;
-            let mut entries = Vec::new();
-            self.entries_of(at, &mut entries, &mut meter)?;
-            values.push((value.to_vec(), entries));
+            values.push((value.to_vec(), at));
             at = le64(&self.fixed(&data)?, 32);
         }
         Ok(values)
-    }
-
-    /// The entries that `query` may mean, by their fields; times are not looked at here.
-    pub(crate) fn select(&self, query: &Query) -> Selected {
-        match self.through_tables(query) {
-            Ok(Some(list)) => Selected {
-                list,
-                look: false,
-                trouble: None,
-            },
-            Ok(None) => self.scan(false, None),
-            Err(e) => self.scan(true, Some(e)),
-        }
-    }
-
-    fn scan(&self, look: bool, why: Option<Error>) -> Selected {
-        let Offsets { list, trouble } = self.all();
-        Selected {
-            list,
-            look,
-            trouble: why.or(trouble),
-        }
-    }
-
-    /// `None` where nothing is asked of the fields.
-    fn through_tables(&self, query: &Query) -> Result<Option<Vec<u64>>> {
-        let mut meter = Meter::new(self.limits);
-        let mut chosen: Option<Vec<u64>> = None;
-        for (field, values) in query.matches() {
-            let mut any = Vec::new();
-            for value in values {
-                let payload = [field, b"=", value].concat();
-                if let Some(at) = self.lookup(object::DATA, &payload, &mut meter)? {
-                    self.entries_of(at, &mut any, &mut meter)?;
-                }
-            }
-            // Entries are appended: the order of offsets is the order of writing.
-            any.sort_unstable();
-            any.dedup();
-            chosen = Some(match chosen {
-                None => any,
-                Some(mut all) => {
-                    all.retain(|offset| any.binary_search(offset).is_ok());
-                    all
-                }
-            });
-        }
-        Ok(chosen)
     }
 }

@@ -32,9 +32,22 @@ impl<'f> Journal<'f> {
     /// shown once.
     #[must_use]
     pub fn entries<'a>(&'a self, query: &Query) -> Entries<'a> {
+        self.read(query, false)
+    }
+
+    /// The same entries, newest first.
+    #[must_use]
+    pub fn latest<'a>(&'a self, query: &Query) -> Entries<'a> {
+        self.read(query, true)
+    }
+
+    fn read<'a>(&'a self, query: &Query, back: bool) -> Entries<'a> {
         let mut warnings = Vec::new();
         let heads = self.files.iter().enumerate().map(|(number, file)| {
-            let selected = file.select(query);
+            let mut selected = file.select(query);
+            if back {
+                selected.list.reverse();
+            }
             if let Some(e) = selected.trouble {
                 warnings.push(format!("{}: {e}", file.name()));
             }
@@ -49,6 +62,7 @@ impl<'f> Journal<'f> {
         let streams = heads.collect();
         let mut entries = Entries {
             streams,
+            back,
             query: query.clone(),
             warnings,
         };
@@ -70,6 +84,7 @@ struct Stream<'a> {
 /// Entries in order. What cannot be read is left out and told in [`warnings`](Self::warnings).
 pub struct Entries<'a> {
     streams: Vec<Stream<'a>>,
+    back: bool,
     query: Query,
     warnings: Vec<String>,
 }
@@ -79,6 +94,46 @@ impl Entries<'_> {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// How many entries are left, without reading what they say where that is not needed to choose them.
+    #[must_use]
+    pub fn remaining(mut self) -> u64 {
+        let mut count: u64 = 0;
+        while self.streams.iter().any(|stream| stream.look) {
+            if self.next().is_none() {
+                return count;
+            }
+            count = count.saturating_add(1);
+        }
+        while self.step().is_some() {
+            count = count.saturating_add(1);
+        }
+        count
+    }
+
+    /// The stream with the next entry, and that entry, which is taken from all streams that have it.
+    fn step(&mut self) -> Option<(usize, u64)> {
+        let waiting = self.streams.iter().enumerate();
+        let heads = waiting.filter_map(|(i, stream)| stream.next.map(|(at, head)| (i, at, head)));
+        let before = |a: &EntryHead, b: &EntryHead| {
+            let order = order(a, b);
+            if self.back { order.is_gt() } else { order.is_lt() }
+        };
+        let first = heads.reduce(|a, b| if before(&b.2, &a.2) { b } else { a });
+        let (i, offset, head) = first?;
+        // What other files have too.
+        for other in 0..self.streams.len() {
+            let same = self
+                .streams
+                .get(other)
+                .and_then(|stream| stream.next)
+                .is_some_and(|(_, theirs)| other == i || order(&theirs, &head).is_eq());
+            if same {
+                self.advance(other);
+            }
+        }
+        Some((i, offset))
     }
 
     /// Steps one stream to its next readable entry.
@@ -108,24 +163,9 @@ impl Iterator for Entries<'_> {
 
     fn next(&mut self) -> Option<Entry> {
         loop {
-            let waiting = self.streams.iter().enumerate();
-            let heads = waiting.filter_map(|(i, stream)| stream.next.map(|(at, head)| (i, at, head)));
-            let first = heads.reduce(|a, b| if order(&b.2, &a.2).is_lt() { b } else { a });
-            let (i, offset, head) = first?;
-            // What other files have too.
-            for other in 0..self.streams.len() {
-                let same = self
-                    .streams
-                    .get(other)
-                    .and_then(|stream| stream.next)
-                    .is_some_and(|(_, theirs)| other != i && order(&theirs, &head).is_eq());
-                if same {
-                    self.advance(other);
-                }
-            }
+            let (i, offset) = self.step()?;
             let stream = self.streams.get(i)?;
             let (file, number, look) = (stream.file, stream.number, stream.look);
-            self.advance(i);
             let warnings = &mut self.warnings;
             let mut warn = |what: String| {
                 if warnings.len() < WARNINGS {
@@ -147,7 +187,7 @@ impl Iterator for Entries<'_> {
 }
 
 /// Which of two entries of different files comes first.
-fn order(a: &EntryHead, b: &EntryHead) -> Ordering {
+pub(crate) fn order(a: &EntryHead, b: &EntryHead) -> Ordering {
     let mut order = Ordering::Equal;
     if a.seqnum_id == b.seqnum_id {
         order = a.seqnum.cmp(&b.seqnum);

@@ -1,7 +1,7 @@
 //! Whatever systemd writes reads as journalctl reads it.
 
-use crate::common::{FORMS, Form, boot, journalctl, many, open, ours, same, write};
-use h2k_journal::{Journal, Query, Status};
+use crate::common::{FORMS, Form, boot, entry, journalctl, many, open, ours, same, write};
+use h2k_journal::{EntryHead, Journal, Query, Status};
 use h2k_testkit::oracle;
 
 const START: u64 = 1_700_000_000_000_000;
@@ -77,6 +77,76 @@ fn matches_choose_what_journalctl_chooses() {
         );
         same(&ours, &theirs, &format!("{args:?}"));
     }
+}
+
+#[test]
+fn groups_units_and_cursors_choose_what_journalctl_chooses() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.journal");
+    let mut export = many(5, 2, 300, START);
+    let about: [&[(&str, &[u8])]; 5] = [
+        &[
+            ("_SYSTEMD_UNIT", b"web.service"),
+            ("MESSAGE", b"mine"),
+            ("_UID", b"33"),
+        ],
+        &[("_PID", b"1"), ("UNIT", b"web.service"), ("MESSAGE", b"of it")],
+        &[("_PID", b"7"), ("UNIT", b"web.service"), ("MESSAGE", b"a lie")],
+        &[
+            ("_UID", b"0"),
+            ("OBJECT_SYSTEMD_UNIT", b"web.service"),
+            ("MESSAGE", b"kernel"),
+        ],
+        &[
+            ("_SYSTEMD_UNIT", b"other.service"),
+            ("_SYSTEMD_SLICE", b"a.slice"),
+            ("MESSAGE", b"x"),
+        ],
+    ];
+    for (n, fields) in (0..200).zip(about.iter().cycle()) {
+        let more = [*fields, &[("PRIORITY", b"4")]].concat();
+        let at = 60_000_000 + n * 1000;
+        export.extend(entry(START + at, at, boot(2), &more));
+    }
+    write(&path, &export, FORMS[1]);
+    let journal = Journal::new(vec![open(&path)]);
+    let any = Query::all()
+        .any([
+            Query::all().with("TAG", "two").with("PRIORITY", "3"),
+            Query::all().with("PRIORITY", "6").with("PRIORITY", "5"),
+        ])
+        .boot(boot(2));
+    let b2 = format!("_BOOT_ID={}", boot(2));
+    let cursor = journal.entries(&Query::all()).nth(123).unwrap().head;
+    assert_eq!(EntryHead::from_cursor(&cursor.cursor()), Some(cursor));
+    let (at, behind) = (
+        format!("--cursor={}", cursor.cursor()),
+        format!("--after-cursor={}", cursor.cursor()),
+    );
+    let cases: [(Query, Vec<&str>); 7] = [
+        (
+            any,
+            vec!["TAG=two", "PRIORITY=3", &b2, "+", "PRIORITY=5", "PRIORITY=6", &b2],
+        ),
+        (Query::all().units(&["web.service"]), vec!["-u", "web.service"]),
+        (
+            Query::all().units(&["web.service", "a.slice"]).severe(4),
+            vec!["-u", "web", "-u", "a.slice", "-p", "4"],
+        ),
+        (Query::all().units(&["none.service"]), vec!["-u", "none.service"]),
+        (Query::all().priorities(2, 4), vec!["-p", "2..4"]),
+        (Query::all().from(cursor, true), vec![&at]),
+        (Query::all().from(cursor, false), vec![&behind]),
+    ];
+    for (query, args) in cases {
+        let theirs = journalctl(std::slice::from_ref(&path), &args);
+        same(&ours(&journal, &query), &theirs, &format!("{args:?}"));
+        let count = journal.entries(&query).remaining();
+        let there = theirs.windows(12).filter(|w| w == b"__REALTIME_T").count();
+        assert_eq!(count, there as u64, "{args:?}");
+    }
+    let back: Vec<u8> = journal.latest(&Query::all()).flat_map(|e| e.export()).collect();
+    same(&back, &journalctl(&[path], &["-r"]), "newest first");
 }
 
 #[test]

@@ -17,3 +17,4 @@ mod door;
 mod facts;
 mod fixture;
 mod journalctl;
+mod units;

@@ -13,10 +13,16 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SystemKind {
+    /// FreeDOS and other DOS.
+    Dos,
     /// FreeBSD.
     FreeBsd,
+    /// GNU/Hurd.
+    Hurd,
     /// Linux, of any distribution.
     Linux,
+    /// MINIX 3.
+    Minix,
     /// NetBSD.
     NetBsd,
     /// OpenBSD.
@@ -30,8 +36,11 @@ impl SystemKind {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Dos => "dos",
             Self::FreeBsd => "freebsd",
+            Self::Hurd => "hurd",
             Self::Linux => "linux",
+            Self::Minix => "minix",
             Self::NetBsd => "netbsd",
             Self::OpenBsd => "openbsd",
             Self::Windows => "windows",

@@ -16,6 +16,7 @@ pub mod firewall;
 mod linux;
 mod mounts;
 pub mod network;
+pub mod os;
 mod report;
 pub mod schedule;
 pub mod security;

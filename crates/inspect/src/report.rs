@@ -4,14 +4,17 @@ use crate::firewall::Firewalls;
 use crate::linux;
 use crate::mounts::{self, Mounts};
 use crate::network::Network;
+use crate::os::Os;
 use crate::schedule::Schedule;
 use crate::security::Security;
 use crate::storage::Storage;
 use crate::topic::{Topic, Topics};
 use h2k_block::{Error, Limits};
 use h2k_guest::{Assembled, FilesystemFacts, Guest, Look, Source, System, SystemKind, Unread};
+use h2k_packages::Database;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::cell::OnceCell;
 
 /// Name and version of the JSON Schema that a report obeys. The number grows when a field is renamed or removed; fields
 /// are added without.
@@ -50,6 +53,9 @@ pub struct SystemFacts {
     pub root: String,
     /// `linux`, `windows`, `freebsd` …
     pub kind: String,
+    /// Product, version, architecture, names, identifiers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os: Option<Section<Os>>,
     /// What is mounted where.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mounts: Option<Section<Mounts>>,
@@ -144,16 +150,19 @@ pub fn inspect_system(
     limits: &Limits,
 ) -> SystemFacts {
     let linux = system.kind == SystemKind::Linux;
+    let windows = system.kind == SystemKind::Windows;
     let asking = Asking {
         guest,
         system,
         assembled,
         topics,
         limits,
+        databases: OnceCell::new(),
     };
     SystemFacts {
         root: system.source(),
         kind: system.kind.word().to_owned(),
+        os: asking.section(Topic::Os, !windows, linux::os),
         mounts: asking.section(Topic::Mounts, true, mounts::look),
         storage: asking.section(Topic::Storage, linux, linux::storage),
         network: asking.section(Topic::Network, linux, linux::network),
@@ -173,9 +182,16 @@ pub(crate) struct Asking<'a> {
     pub(crate) assembled: &'a Assembled,
     topics: &'a Topics,
     limits: &'a Limits,
+    databases: OnceCell<Vec<Database>>,
 }
 
 impl Asking<'_> {
+    /// The package databases, read when they are first asked for.
+    pub(crate) fn databases(&self, files: &Look<'_>) -> &[Database] {
+        self.databases
+            .get_or_init(|| h2k_packages::databases(files, self.limits))
+    }
+
     /// Asks for `topic`, if it is wanted, where the system is of a kind that `answers`.
     pub(crate) fn section<T>(
         &self,

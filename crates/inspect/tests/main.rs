@@ -4,10 +4,13 @@
     clippy::as_conversions,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     clippy::disallowed_methods,
     unreachable_pub
 )]
 
+mod common;
 mod hives;
+mod os;
 mod registry;

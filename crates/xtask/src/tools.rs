@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 53] = [
+const TOOLS: [(&str, &str); 54] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -62,6 +62,7 @@ const TOOLS: [(&str, &str); 53] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("mount", "mount"),
     ("script", "bsdutils"),
+    ("osinfo-query", "libosinfo-bin"),
 ];
 
 /// Installs what is missing; does nothing where everything is there.

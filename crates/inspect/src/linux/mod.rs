@@ -4,6 +4,7 @@ mod cmdline;
 #[allow(dead_code)]
 mod ini;
 mod network;
+mod os;
 mod security;
 mod started;
 mod storage;
@@ -11,5 +12,6 @@ mod storage;
 mod yaml;
 
 pub(crate) use network::look as network;
+pub(crate) use os::look as os;
 pub(crate) use security::look as security;
 pub(crate) use storage::look as storage;

@@ -1,0 +1,71 @@
+//! Guests to ask, and how they are asked.
+
+use h2k_block::{Access, FileDisk, Limits, MemDisk, Sharing};
+use h2k_fs::MemFs;
+use h2k_guest::{Device, Guest};
+use h2k_inspect::{Inspection, Topic, Topics, inspect};
+use h2k_volume::{Disk, scan};
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The smallest system: the files named, and what every system has.
+pub fn system(files: &[(&str, &str)]) -> MemFs {
+    let mut fs = MemFs::new();
+    fs.dir("/bin").unwrap();
+    fs.dir("/etc").unwrap();
+    for (path, text) in files {
+        if let Some(target) = text.strip_prefix("-> ") {
+            fs.link(path, target).unwrap();
+        } else {
+            fs.file(path, *text).unwrap();
+        }
+    }
+    fs
+}
+
+/// What is said of `topic` in the only system of `fs`, as JSON. The report has to obey its schema.
+pub fn asked(fs: MemFs, topic: Topic) -> Value {
+    let guest = Guest::of(vec![Device::with_fs("/dev/sda1", fs)], &Limits::default());
+    let found = inspect(&guest, &Topics::only(&[topic]), &Limits::default());
+    assert_eq!(found.systems.len(), 1, "{found:?}");
+    serde_json::to_value(&found.systems[0]).unwrap()[topic.word()].take()
+}
+
+/// As [`asked`], for the only system of a guest.
+pub fn section(found: &Inspection, topic: Topic) -> Value {
+    assert_eq!(found.systems.len(), 1, "{found:?}");
+    serde_json::to_value(&found.systems[0]).unwrap()[topic.word()].take()
+}
+
+/// Asks for everything of the guest of that name beside the checkout.
+pub fn shared_guest(name: &str, topics: &[Topic]) -> Option<Inspection> {
+    let Some(shared) = h2k_testkit::corpus::shared() else {
+        println!("skipped: no corpus");
+        return None;
+    };
+    let packed = std::fs::read(shared.join(format!("guests/{name}.img.zst"))).unwrap();
+    let disk = MemDisk::new(h2k_testkit::corpus::unzstd(&packed));
+    let volumes = scan(&[Disk::new(0, Arc::new(disk))], &Limits::default()).unwrap();
+    let guest = Guest::new(&volumes, &Limits::default());
+    Some(inspect(&guest, &Topics::only(topics), &Limits::default()))
+}
+
+/// Asks for everything of a guest of the rig, where `H2K_RIG` names the folder of its images.
+pub fn rig_guest(name: &str, topics: &[Topic]) -> Option<(std::path::PathBuf, Inspection)> {
+    let Ok(folder) = std::env::var("H2K_RIG") else {
+        println!("skipped: H2K_RIG names no guests of the rig");
+        return None;
+    };
+    let path = Path::new(&folder).join(format!("{name}.raw"));
+    let disk = FileDisk::open(&path, Access::Read, Sharing::Force).unwrap();
+    let volumes = scan(&[Disk::new(0, Arc::new(disk))], &Limits::default()).unwrap();
+    let guest = Guest::new(&volumes, &Limits::default());
+    let found = inspect(&guest, &Topics::only(topics), &Limits::default());
+    Some((path, found))
+}
+
+/// The value of the fact `name` of a section.
+pub fn value<'a>(section: &'a Value, name: &str) -> &'a Value {
+    &section[name]["value"]
+}

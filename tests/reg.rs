@@ -1,6 +1,6 @@
 //! The registry from the command line.
 
-use crate::run::{limited, names, run};
+use crate::run::{changes, limited, names, run, struck};
 use h2k_hive::{Hive, Kind, Version};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -174,6 +174,64 @@ fn a_change_that_does_not_come_to_its_end_leaves_the_hive_as_it_was() {
         "v\n"
     );
     assert_eq!(names(dir.path()), ["SYSTEM"]);
+}
+
+/// Whether the hive at `path` is the one after the change: one of the two it has to be, and whole.
+fn is_new(path: &Path, before: &[u8]) -> bool {
+    let bytes = std::fs::read(path).unwrap();
+    if bytes == before {
+        return false;
+    }
+    let hive = Hive::open(bytes, &[], &h2k_block::Limits::default()).unwrap();
+    assert!(hive.check().unwrap().clean());
+    assert_eq!(hive.facts().state, h2k_hive::State::Clean);
+    assert!(hive.find("Select").unwrap().is_none());
+    let new = hive.find("new\\key").unwrap().unwrap();
+    assert_eq!(new.value("big").unwrap().unwrap().data().unwrap().len(), 3);
+    true
+}
+
+#[test]
+fn a_kill_or_a_failure_at_any_change_leaves_the_old_hive_or_the_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let file = dir.join("SYSTEM");
+    let before = hive(&file);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(
+        dir.join("a.reg"),
+        "REGEDIT4\n[-\\Select]\n[\\new\\key]\n\"big\"=hex:01,02,03\n",
+    )
+    .unwrap();
+    let import = ["reg", "import", "SYSTEM", "a.reg"];
+    let Some(calls) = changes(dir, &import) else {
+        return;
+    };
+    assert!(is_new(&file, &before));
+    assert!(calls.len() >= 6, "{calls:?}");
+    for what in ["signal=KILL", "error=EIO"] {
+        let (mut old, mut new) = (0, 0);
+        for call in &calls {
+            std::fs::write(&file, &before).unwrap();
+            let ran = struck(dir, call, what, &import);
+            assert!(ran.code == -9 || what != "signal=KILL", "{call:?}: {ran:?}");
+            let changed = is_new(&file, &before);
+            assert!(changed || ran.code != 0, "{what} {call:?}: {ran:?}");
+            (old, new) = (old + u32::from(!changed), new + u32::from(changed));
+            if let Ok(part) = std::fs::metadata(dir.join("SYSTEM.part")) {
+                assert_eq!(what, "signal=KILL", "{call:?}: a failure cleans up");
+                assert!(
+                    part.len() == 0 || part.permissions().mode() & 0o077 == 0,
+                    "{call:?}"
+                );
+            }
+            // Whatever was left behind does not hinder the next run.
+            run(dir, &import).good();
+            assert!(is_new(&file, &before));
+            assert_eq!(names(dir), ["SYSTEM", "a.reg"], "{what} {call:?}");
+        }
+        assert!(old >= 3 && new >= 2, "{what}: {old} old, {new} new");
+    }
 }
 
 #[test]

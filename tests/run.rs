@@ -87,6 +87,52 @@ pub fn limited(dir: &Path, bytes: u64, args: &[&str]) -> Ran {
     ended(command.output().unwrap())
 }
 
+/// The system calls that change a file or its name; those that a kind of machine does not have are marked.
+const CHANGES: &str = "ftruncate,pwrite64,write,fdatasync,fsync,?chown,?fchownat,?chmod,?fchmodat,?fchmodat2,\
+    ?rename,?renameat,renameat2,?link,linkat,?unlink,unlinkat";
+
+/// The system calls that change something when `hyper2kvm` runs in `dir`, each with how many of its kind were made up
+/// to then; `None` where nobody may trace a process.
+pub fn changes(dir: &Path, args: &[&str]) -> Option<Vec<(String, usize)>> {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let trace = format!("trace={CHANGES}");
+    let ran = strace(dir, &["-o", log.path().to_str().unwrap(), "-e", &trace], args);
+    if ran.code != 0 && ran.err.contains("ptrace") {
+        println!("skipped: {}", ran.err.lines().next().unwrap_or_default());
+        return None;
+    }
+    ran.good();
+    let mut calls: Vec<(String, usize)> = Vec::new();
+    for line in std::fs::read_to_string(log.path()).unwrap().lines() {
+        if let Some((call, _)) = line.split_once('(') {
+            let name = call.split_whitespace().last().unwrap().to_owned();
+            let nth = calls.iter().filter(|(other, _)| *other == name).count() + 1;
+            calls.push((name, nth));
+        }
+    }
+    Some(calls)
+}
+
+/// Runs `hyper2kvm` in `dir`, and does to one of those calls what `what` says, in strace's words: kills the process
+/// just before it, or lets it fail.
+pub fn struck(dir: &Path, (name, nth): &(String, usize), what: &str, args: &[&str]) -> Ran {
+    let inject = format!("inject={name}:{what}:when={nth}");
+    strace(dir, &["-o", "/dev/null", "-e", &inject], args)
+}
+
+fn strace(dir: &Path, options: &[&str], args: &[&str]) -> Ran {
+    let mut command = Command::new("strace");
+    command
+        .arg("-f")
+        .args(options)
+        .arg(env!("CARGO_BIN_EXE_hyper2kvm"))
+        .args(args)
+        .current_dir(dir)
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::null());
+    ended(command.output().unwrap())
+}
+
 fn ended(out: std::process::Output) -> Ran {
     use std::os::unix::process::ExitStatusExt;
     Ran {

@@ -111,15 +111,16 @@ impl Changing {
 fn save(target: &Path, bytes: &[u8], replace: bool, old: Option<&Path>) -> Result<()> {
     let mut output = Output::new(replace);
     let file = output.create(target)?;
-    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    file.set_len(len).about(target)?;
-    file.write_at(0, bytes).about(target)?;
+    // First of all: what a hive of secrets holds is never in a file that more people may read.
     if let Some(old) = old {
         let part: Option<PathBuf> = output.parts().next().map(|(part, _)| part.to_owned());
         if let (Some(part), Ok(there)) = (part, old.metadata()) {
             adopt(&part, &there).about(target)?;
         }
     }
+    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    file.set_len(len).about(target)?;
+    file.write_at(0, bytes).about(target)?;
     output.commit().about(target)
 }
 

@@ -2,7 +2,7 @@ use crate::bytes::{le16, le32, le64, units};
 use crate::hive::Hive;
 use crate::layout::{NOWHERE, nk, sk};
 use crate::name::{Name, hash};
-use crate::subkeys::{Entries, Leaf, Subkeys};
+use crate::subkeys::{Entries, Leaf, Subkeys, in_order};
 use crate::value::{Value, Values};
 use h2k_block::Result;
 
@@ -101,8 +101,11 @@ impl<'h> Key<'h> {
     /// # Errors
     /// `Corrupt` when it is not found and a list or a subkey is damaged: it may have been there.
     pub fn subkey(&self, name: &str) -> Result<Option<Self>> {
-        // By its hash first, as Windows does. Whatever made a wrong hash did not mean the key to be lost: then
-        // by name alone.
+        // By the order of the names first, then by its hash, as Windows does. Whatever made a wrong order or hash did
+        // not mean the key to be lost: then by name alone.
+        if let Some(key) = in_order(self.hive, self.list(), name) {
+            return Ok(Some(key));
+        }
         let wanted = hash(name.encode_utf16()).to_le_bytes();
         for entry in Entries::new(self.hive, self.list()).flatten() {
             if entry.leaf == Leaf::Hash
@@ -122,6 +125,15 @@ impl<'h> Key<'h> {
             }
         }
         damage.map_or(Ok(None), Err)
+    }
+
+    /// Whether every subkey is found by the order of the names: then what is not found so is not there.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.subkeys().all(|key| {
+            let Ok(key) = key else { return false };
+            let found = in_order(self.hive, self.list(), &key.name.to_string());
+            found.is_some_and(|found| found.at == key.at)
+        })
     }
 
     /// Its values, in the order of their list.

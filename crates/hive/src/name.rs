@@ -48,13 +48,18 @@ impl<'h> Name<'h> {
     /// Whether Windows takes the two for the same name.
     #[must_use]
     pub fn is(&self, other: &str) -> bool {
-        fold(self.units(), other.encode_utf16()) == Ordering::Equal
+        self.against(other.encode_utf16()) == Ordering::Equal
     }
 
     /// The order of subkeys in their list: by units in upper case.
     #[must_use]
     pub fn order(&self, other: &Name<'_>) -> Ordering {
-        fold(self.units(), other.units())
+        self.against(other.units())
+    }
+
+    /// The same, against a name that is no view.
+    pub(crate) fn against(&self, other: impl Iterator<Item = u16>) -> Ordering {
+        fold(self.units(), other)
     }
 
     /// Whether every unit belongs to a character.

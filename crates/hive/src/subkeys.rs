@@ -3,6 +3,7 @@ use crate::hive::Hive;
 use crate::key::Key;
 use crate::layout::{NOWHERE, list};
 use h2k_block::{Class, Error, Result};
+use std::cmp::Ordering;
 
 /// The subkeys of a key in the order of its lists. An error in one of them does not end the others; one in a list
 /// ends that list.
@@ -108,6 +109,25 @@ impl<'h> List<'h> {
         })
     }
 
+    /// How many elements lie before `name`, if they are in order; `None` where one of those looked at is damaged. For
+    /// an index root the elements are its leaves, and their first keys count.
+    pub(crate) fn before(&self, hive: &'h Hive, name: impl Iterator<Item = u16> + Clone) -> Option<usize> {
+        let (mut low, mut high) = (0, self.present());
+        while low < high {
+            let middle = low.midpoint(high);
+            let mut there = self.offset(middle)?;
+            if self.leaf.is_none() {
+                there = Self::at(hive, there).ok().filter(|list| list.leaf.is_some())?.offset(0)?;
+            }
+            if hive.key(there).ok()?.name().against(name.clone()) == Ordering::Less {
+                low = middle.saturating_add(1);
+            } else {
+                high = middle;
+            }
+        }
+        Some(low)
+    }
+
     /// How many elements are there in fact.
     pub(crate) fn present(&self) -> usize {
         self.elements.chunks_exact(self.leaf.map_or(4, Leaf::width)).len()
@@ -123,6 +143,30 @@ impl<'h> List<'h> {
         let width = self.leaf.filter(|leaf| leaf.width() == 8)?.width();
         array(self.elements, i.checked_mul(width)?.checked_add(4)?)
     }
+}
+
+/// The key of that name in the lists at `at`, where they are in order as far as they are looked at: the first one
+/// where several have it.
+pub(crate) fn in_order<'h>(hive: &'h Hive, at: u32, name: &str) -> Option<Key<'h>> {
+    let top = List::at(hive, at).ok()?;
+    let units = name.encode_utf16();
+    let mut found = None;
+    if top.leaf.is_some() {
+        found = top.offset(top.before(hive, units)?);
+    } else {
+        let slot = top.before(hive, units.clone())?;
+        // Behind the first key of the leaf before, or the first key itself of this one.
+        for leaf in [slot.checked_sub(1), Some(slot)].into_iter().flatten() {
+            let Some(leaf) = top.offset(leaf) else { continue };
+            let leaf = List::at(hive, leaf).ok()?;
+            leaf.leaf?;
+            found = leaf.offset(leaf.before(hive, units.clone())?);
+            if found.is_some() {
+                break;
+            }
+        }
+    }
+    hive.key(found?).ok().filter(|key| key.name().is(name))
 }
 
 /// One element of a leaf.

@@ -4,6 +4,7 @@ use super::Editor;
 use crate::bytes::field;
 use crate::hive::parts;
 use crate::layout::{DEPTH, NOWHERE, nk};
+use crate::subkeys::in_order;
 use h2k_block::{Class, Error, Meter, Result};
 use std::collections::BTreeSet;
 
@@ -27,14 +28,41 @@ impl Editor<'_> {
         self.whole(|edit| {
             let mut at = edit.hive.root()?.id();
             for name in parts(path) {
-                let there = edit.hive.key(at)?.subkey(name)?.map(|key| key.id());
-                at = match there {
+                at = match edit.child(at, name)? {
                     Some(there) => there,
                     None => edit.new_key(at, name)?,
                 };
             }
             Ok(at)
         })
+    }
+
+    /// The key at `path`, as [`Hive::find`](crate::Hive::find) finds it, and sooner among many that are looked for.
+    ///
+    /// # Errors
+    /// `Corrupt` when a key on the way is damaged.
+    pub fn find(&mut self, path: &str) -> Result<Option<u32>> {
+        let mut at = self.hive.root()?.id();
+        for name in parts(path) {
+            match self.child(at, name)? {
+                Some(below) => at = below,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// The subkey of that name. A name that is not there costs a look at every subkey, but only once for a key.
+    fn child(&mut self, key: u32, name: &str) -> Result<Option<u32>> {
+        let node = self.hive.key(key)?;
+        if self.ordered.contains(&key) {
+            return Ok(in_order(self.hive, node.list(), name).map(|found| found.id()));
+        }
+        let found = node.subkey(name)?.map(|found| found.id());
+        if found.is_none() && node.is_ordered() {
+            self.ordered.insert(key);
+        }
+        Ok(found)
     }
 
     /// Removes the key at `path` with everything below it. Says whether it was there.
@@ -192,6 +220,7 @@ impl Editor<'_> {
             self.give(class, "class name")?;
         }
         self.release(security)?;
+        self.ordered.remove(&key);
         self.give(key, "key node")
     }
 

@@ -2,11 +2,10 @@
 
 use super::Editor;
 use crate::bytes::{field, le32};
-use crate::key::Key;
 use crate::layout::{NOWHERE, nk};
 use crate::name::{hash, hint};
 use crate::subkeys::{Leaf, List, ROOT};
-use h2k_block::Result;
+use h2k_block::{Class, Error, Result};
 use std::cmp::Ordering;
 
 /// Cells of lists get room to grow up to this size: a bin of one page.
@@ -48,6 +47,10 @@ impl Editor<'_> {
         if let Some(second) = second {
             let behind = place.saturating_add(4);
             leaves.splice(behind..behind, second.to_le_bytes());
+        }
+        if leaves.len() / 4 > usize::from(u16::MAX) {
+            let what = "an index root names 65,535 lists at most";
+            return Err(Error::new(Class::Limit, what).at("subkeys list", u64::from(list)));
         }
         let content = list_bytes(ROOT, &leaves, 4);
         let new = self.restore(list, &content, 64, "subkeys list")?;
@@ -132,7 +135,7 @@ impl Editor<'_> {
             let found = "an index root inside an index root, expected a leaf".to_owned();
             return Err(self.hive.bad(at, "subkeys list", found));
         };
-        let place = self.place(&list, &self.hive.key(child)?)?;
+        let place = self.place(at, &list, child)?;
         let element = self.element(leaf, child)?;
         let mut elements = list.elements.to_vec();
         let byte = place.saturating_mul(leaf.width()).min(elements.len());
@@ -152,19 +155,11 @@ impl Editor<'_> {
         Ok((first, Some(second)))
     }
 
-    /// Before which element of a leaf a key belongs.
-    fn place(&self, list: &List<'_>, key: &Key<'_>) -> Result<usize> {
-        let (mut low, mut high) = (0, list.present());
-        while low < high {
-            let middle = low.midpoint(high);
-            let there = self.hive.key(list.offset(middle).unwrap_or(NOWHERE))?;
-            if there.name().order(&key.name()) == Ordering::Less {
-                low = middle.saturating_add(1);
-            } else {
-                high = middle;
-            }
-        }
-        Ok(low)
+    /// Before which element of the list at `at` a key belongs.
+    fn place(&self, at: u32, list: &List<'_>, key: u32) -> Result<usize> {
+        let name = self.hive.key(key)?.name();
+        let place = list.before(self.hive, name.units());
+        place.ok_or_else(|| self.hive.bad(at, "subkeys list", "an element that is no key".to_owned()))
     }
 
     /// The element of a leaf for a key.

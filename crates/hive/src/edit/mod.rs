@@ -13,6 +13,7 @@ use crate::log::State;
 use crate::sums::{sound, xor32};
 use cells::Cells;
 use h2k_block::{Class, Error, Result};
+use std::collections::BTreeSet;
 
 /// An edit session. [`Editor::finish`] seals it; dropped before that, it takes everything back.
 ///
@@ -34,6 +35,8 @@ pub struct Editor<'e> {
     now: u64,
     cells: Cells,
     journal: Vec<Undo>,
+    /// Keys whose subkeys are known to be in order: what a search does not find there is not there.
+    ordered: BTreeSet<u32>,
 }
 
 /// What takes one change back.
@@ -68,6 +71,7 @@ impl Hive {
             now,
             cells,
             journal: Vec::new(),
+            ordered: BTreeSet::new(),
         })
     }
 
@@ -129,6 +133,7 @@ impl Editor<'_> {
         let done = work(self);
         if done.is_err() && self.journal.len() > mark {
             self.undo(mark);
+            self.ordered.clear();
             self.cells = Cells::of(self.hive)?;
         }
         done
@@ -145,13 +150,20 @@ impl Editor<'_> {
         }
     }
 
-    /// Writes to the file at `at`, keeping what was there.
+    /// Writes to the file at `at`, keeping what was there and differs.
     fn put(&mut self, at: usize, new: &[u8]) {
         let end = at.saturating_add(new.len());
-        if let Some(old) = self.hive.bytes.get(at..end)
-            && old != new
-        {
-            self.journal.push(Undo::Bytes(at, old.to_vec()));
+        let Some(old) = self.hive.bytes.get(at..end) else {
+            return;
+        };
+        let differs = |(a, b): (&u8, &u8)| a != b;
+        let Some(first) = old.iter().zip(new).position(differs) else {
+            return;
+        };
+        let last = old.iter().zip(new).rposition(differs).unwrap_or(first);
+        if let (Some(kept), Some(new)) = (old.get(first..=last), new.get(first..=last)) {
+            let at = at.saturating_add(first);
+            self.journal.push(Undo::Bytes(at, kept.to_vec()));
             write(&mut self.hive.bytes, at, new);
         }
     }

@@ -81,10 +81,9 @@ impl RegFile {
 
 /// Does one line; says whether there was anything to do.
 fn one(edit: &mut Editor<'_>, path: &str, action: &Action, done: &mut Imported) -> Result<bool> {
-    let there = |edit: &Editor<'_>| edit.hive().find(path).map(|key| key.map(|key| key.id()));
     let (count, changed) = match action {
         Action::Create => {
-            let before = there(edit)?;
+            let before = edit.find(path)?;
             edit.create(path)?;
             (&mut done.keys_created, before.is_none())
         }
@@ -98,7 +97,7 @@ fn one(edit: &mut Editor<'_>, path: &str, action: &Action, done: &mut Imported) 
             (&mut done.values_set, !same)
         }
         Action::Unset(name) => {
-            let removed = match there(edit)? {
+            let removed = match edit.find(path)? {
                 Some(key) => edit.unset(key, name)?,
                 None => false,
             };

@@ -83,6 +83,9 @@ pub(crate) mod nk {
     pub(crate) const CLASS_LEN: usize = 74;
     pub(crate) const NAME: usize = 76;
 
+    /// UTF-16 units of a name at most.
+    pub(crate) const NAME_MOST: usize = 255;
+
     pub(crate) const IS_ROOT: u16 = 0x0004;
     pub(crate) const NO_DELETE: u16 = 0x0008;
     pub(crate) const LATIN: u16 = 0x0020;
@@ -107,6 +110,9 @@ pub(crate) mod vk {
     pub(crate) const TYPE: usize = 12;
     pub(crate) const FLAGS: usize = 16;
     pub(crate) const NAME: usize = 20;
+
+    /// UTF-16 units of a name at most.
+    pub(crate) const NAME_MOST: usize = 16_383;
 
     pub(crate) const LATIN: u16 = 0x0001;
     pub(crate) const TOMBSTONE: u16 = 0x0002;

@@ -21,6 +21,7 @@
 mod bytes;
 mod check;
 mod create;
+mod descriptor;
 mod diff;
 mod edit;
 mod hive;

@@ -117,7 +117,10 @@ impl<'h> List<'h> {
             let middle = low.midpoint(high);
             let mut there = self.offset(middle)?;
             if self.leaf.is_none() {
-                there = Self::at(hive, there).ok().filter(|list| list.leaf.is_some())?.offset(0)?;
+                there = Self::at(hive, there)
+                    .ok()
+                    .filter(|list| list.leaf.is_some())?
+                    .offset(0)?;
             }
             if hive.key(there).ok()?.name().against(name.clone()) == Ordering::Less {
                 low = middle.saturating_add(1);

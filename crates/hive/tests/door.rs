@@ -26,12 +26,15 @@ pub fn knock(bytes: Vec<u8>, logs: &[&[u8]]) {
         let _ = RegFile::parse(&out.utf16(), &LIMITS);
     }
     hive.accept();
+    let root = hive.root().ok().and_then(|root| root.security().ok().flatten());
+    // The same with a byte more is another one.
+    let descriptor = [root.unwrap_or_default(), &[0]].concat();
     let Ok(mut edit) = hive.edit(1) else { return };
     if let Ok(key) = edit.create("some\\key") {
         let _ = edit.set(key, "value", Kind::BINARY, &[7; 20_000]);
         let _ = (
             edit.set_class(key, Some("class")),
-            edit.set_security(key, b"descriptor"),
+            edit.set_security(key, &descriptor),
         );
         let _ = edit.unset(key, "value");
     }

@@ -8,9 +8,6 @@ use crate::subkeys::in_order;
 use h2k_block::{Class, Error, Meter, Result};
 use std::collections::BTreeSet;
 
-/// UTF-16 units of a key's name at most.
-const NAME_MOST: usize = 255;
-
 impl Editor<'_> {
     /// The key at `path`; it and those above it are made where they are not there. New keys have the security of the
     /// key above them.
@@ -137,9 +134,10 @@ impl Editor<'_> {
 
     fn new_key(&mut self, parent: u32, name: &str) -> Result<u32> {
         let units: Vec<u16> = name.encode_utf16().collect();
-        if units.len() > NAME_MOST {
+        if units.len() > nk::NAME_MOST {
             let what = format!(
-                "a key's name has at most {NAME_MOST} units, this one {}",
+                "a key's name has at most {} units, this one {}",
+                nk::NAME_MOST,
                 units.len()
             );
             return Err(Error::new(Class::Invalid, what));

@@ -159,7 +159,10 @@ impl Editor<'_> {
     fn place(&self, at: u32, list: &List<'_>, key: u32) -> Result<usize> {
         let name = self.hive.key(key)?.name();
         let place = list.before(self.hive, name.units());
-        place.ok_or_else(|| self.hive.bad(at, "subkeys list", "an element that is no key".to_owned()))
+        place.ok_or_else(|| {
+            self.hive
+                .bad(at, "subkeys list", "an element that is no key".to_owned())
+        })
     }
 
     /// The element of a leaf for a key.

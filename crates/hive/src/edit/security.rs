@@ -2,6 +2,7 @@
 
 use super::Editor;
 use crate::bytes::{array, field, index, le32};
+use crate::descriptor;
 use crate::layout::{NOWHERE, nk, sk};
 use h2k_block::{Class, Error, Meter, Result};
 
@@ -16,13 +17,11 @@ impl Editor<'_> {
     /// Gives a key a security descriptor, self-relative as Windows keeps it. Keys with the same one share it.
     ///
     /// # Errors
-    /// `Corrupt` when the key or its security item is damaged; [`Class::Invalid`] for an empty descriptor.
+    /// `Corrupt` when the key or its security item is damaged; [`Class::Invalid`] for what is no such descriptor.
     pub fn set_security(&mut self, key: u32, descriptor: &[u8]) -> Result<()> {
-        if descriptor.is_empty() {
-            return Err(Error::new(
-                Class::Invalid,
-                "a security descriptor cannot be empty",
-            ));
+        if let Some(problem) = descriptor::problem(descriptor) {
+            let what = format!("this is no security descriptor: it has {problem}");
+            return Err(Error::new(Class::Invalid, what));
         }
         self.whole(|edit| {
             let node = edit.hive.key(key)?;

@@ -7,9 +7,6 @@ use crate::layout::{LARGEST, NOWHERE, db, nk, vk};
 use crate::value::{Kind, Value, segment_list};
 use h2k_block::{Class, Error, Result};
 
-/// UTF-16 units of a value's name at most.
-const NAME_MOST: usize = 16_383;
-
 impl Editor<'_> {
     /// Sets a value of the key at `key`, whose id [`Editor::create`] or [`crate::Key::id`] gave. The empty name is
     /// the default value. A value that has this kind and data already is left alone, with the key's time.
@@ -20,9 +17,10 @@ impl Editor<'_> {
     /// when the hive may not grow any more.
     pub fn set(&mut self, key: u32, name: &str, kind: Kind, data: &[u8]) -> Result<()> {
         let units: Vec<u16> = name.encode_utf16().collect();
-        if units.len() > NAME_MOST {
+        if units.len() > vk::NAME_MOST {
             let what = format!(
-                "a value's name has at most {NAME_MOST} units, this one {}",
+                "a value's name has at most {} units, this one {}",
+                vk::NAME_MOST,
                 units.len()
             );
             return Err(Error::new(Class::Invalid, what));

@@ -6,6 +6,7 @@
 //! Non-goals: partitions, mounting, host paths.
 
 mod acl;
+mod calendar;
 mod files;
 mod mem;
 mod path;
@@ -17,6 +18,7 @@ use h2k_block::{Extent, Result};
 use std::ops::ControlFlow;
 
 pub use acl::linux_acl;
+pub use calendar::Civil;
 pub use files::{EachName, Files, FsFiles, fill, join, sorted_names, whole};
 pub use mem::MemFs;
 pub use path::{lookup_path, parts, read_file, resolve};

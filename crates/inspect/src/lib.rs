@@ -13,6 +13,7 @@
 //! Non-goals: opening images, printing, changing a guest, running anything of it.
 
 pub mod firewall;
+pub mod journal;
 mod linux;
 mod mounts;
 pub mod network;

@@ -1,6 +1,7 @@
 //! The report: systems, and sections of what is known of each.
 
 use crate::firewall::Firewalls;
+use crate::journal::{self, Journal};
 use crate::linux;
 use crate::mounts::{self, Mounts};
 use crate::network::Network;
@@ -74,6 +75,9 @@ pub struct SystemFacts {
     /// What runs by the clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Section<Schedule>>,
+    /// What was logged, and what the last boot was like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Section<Journal>>,
 }
 
 /// Asks for `topics` of every system of `guest`.
@@ -169,6 +173,7 @@ pub fn inspect_system(
         firewall: None,
         security: asking.section(Topic::Security, linux, linux::security),
         schedule: None,
+        journal: asking.section(Topic::Journal, linux, |_, look| journal::look(look)),
     }
 }
 

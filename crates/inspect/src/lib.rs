@@ -18,6 +18,7 @@ mod linux;
 mod mounts;
 pub mod network;
 pub mod os;
+pub mod packages;
 mod report;
 pub mod schedule;
 pub mod security;

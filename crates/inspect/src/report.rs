@@ -6,6 +6,7 @@ use crate::linux;
 use crate::mounts::{self, Mounts};
 use crate::network::Network;
 use crate::os::Os;
+use crate::packages::Packages;
 use crate::schedule::Schedule;
 use crate::security::Security;
 use crate::storage::Storage;
@@ -63,6 +64,9 @@ pub struct SystemFacts {
     /// Swap, encrypted devices, volume groups, arrays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<Section<Storage>>,
+    /// Packages, by the package manager's own database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<Section<Packages>>,
     /// How it is connected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Section<Network>>,
@@ -169,6 +173,7 @@ pub fn inspect_system(
         os: asking.section(Topic::Os, !windows, linux::os),
         mounts: asking.section(Topic::Mounts, true, mounts::look),
         storage: asking.section(Topic::Storage, linux, linux::storage),
+        packages: asking.section(Topic::Packages, !windows, linux::packages),
         network: asking.section(Topic::Network, linux, linux::network),
         firewall: None,
         security: asking.section(Topic::Security, linux, linux::security),

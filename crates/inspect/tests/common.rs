@@ -1,6 +1,6 @@
 //! Guests to ask, and how they are asked.
 
-use h2k_block::{Access, FileDisk, Limits, MemDisk, Sharing};
+use h2k_block::{Access, FileDisk, Limits, MemDisk, Meter, Sharing};
 use h2k_fs::MemFs;
 use h2k_guest::{Device, Guest};
 use h2k_inspect::{Inspection, Topic, Topics, inspect};
@@ -51,8 +51,8 @@ pub fn shared_guest(name: &str, topics: &[Topic]) -> Option<Inspection> {
     Some(inspect(&guest, &Topics::only(topics), &Limits::default()))
 }
 
-/// Asks for everything of a guest of the rig, where `H2K_RIG` names the folder of its images.
-pub fn rig_guest(name: &str, topics: &[Topic]) -> Option<(std::path::PathBuf, Inspection)> {
+/// A guest of the rig, where `H2K_RIG` names the folder of its images.
+fn rig(name: &str) -> Option<Guest> {
     let Ok(folder) = std::env::var("H2K_RIG") else {
         println!("skipped: H2K_RIG names no guests of the rig");
         return None;
@@ -60,9 +60,21 @@ pub fn rig_guest(name: &str, topics: &[Topic]) -> Option<(std::path::PathBuf, In
     let path = Path::new(&folder).join(format!("{name}.raw"));
     let disk = FileDisk::open(&path, Access::Read, Sharing::Force).unwrap();
     let volumes = scan(&[Disk::new(0, Arc::new(disk))], &Limits::default()).unwrap();
-    let guest = Guest::new(&volumes, &Limits::default());
-    let found = inspect(&guest, &Topics::only(topics), &Limits::default());
-    Some((path, found))
+    Some(Guest::new(&volumes, &Limits::default()))
+}
+
+/// Asks for everything of a guest of the rig.
+pub fn rig_guest(name: &str, topics: &[Topic]) -> Option<Inspection> {
+    let guest = rig(name)?;
+    Some(inspect(&guest, &Topics::only(topics), &Limits::default()))
+}
+
+/// A file of a guest of the rig.
+pub fn rig_file(name: &str, path: &str) -> Option<Vec<u8>> {
+    let tree = rig(name)?.root().unwrap().tree;
+    let mut meter = Meter::new(Limits::default());
+    let place = tree.lookup(path.as_bytes(), true, &mut meter).unwrap()?;
+    Some(tree.read_file(place, &mut meter).unwrap())
 }
 
 /// The value of the fact `name` of a section.

@@ -13,4 +13,5 @@
 mod common;
 mod hives;
 mod os;
+mod packages;
 mod registry;

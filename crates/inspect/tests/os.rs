@@ -393,7 +393,7 @@ fn the_guests_are_what_virt_inspector_says_they_are() {
 #[test]
 fn the_guests_of_the_rig_are_debian() {
     for name in ["ext4-bios", "lvm-bios", "xfs-uefi", "btrfs-bios"] {
-        let Some((_, found)) = rig_guest(name, &[Topic::Os]) else {
+        let Some(found) = rig_guest(name, &[Topic::Os]) else {
             return;
         };
         let os = section(&found, Topic::Os);

@@ -1,6 +1,6 @@
 //! Which databases a guest has.
 
-use crate::{Package, apk, dpkg, pacman, portage, rpm};
+use crate::{Package, apk, dpkg, opkg, pacman, portage, rpm, xbps};
 use h2k_block::{Error, Limits};
 use h2k_fs::Files;
 
@@ -24,10 +24,14 @@ pub enum Format {
     Pacman,
     /// Gentoo's directories.
     Portage,
+    /// Void's property list.
+    Xbps,
+    /// The stanzas of OpenWrt and Yocto.
+    Opkg,
 }
 
 impl Format {
-    /// The package format: `deb`, `rpm`, `apk`, `pacman`, `ebuild`.
+    /// The package format: `deb`, `rpm`, `apk`, `pacman`, `ebuild`, `xbps`, `ipk`.
     #[must_use]
     pub fn package_format(self) -> &'static str {
         match self {
@@ -36,6 +40,8 @@ impl Format {
             Self::Apk => "apk",
             Self::Pacman => "pacman",
             Self::Portage => "ebuild",
+            Self::Xbps => "xbps",
+            Self::Opkg => "ipk",
         }
     }
 }
@@ -90,6 +96,8 @@ pub fn databases(files: &dyn Files, limits: &Limits) -> Vec<Database> {
         (Format::Apk, "/lib/apk/db", apk::find(files, limits)),
         (Format::Pacman, "/var/lib/pacman", pacman::find(files, limits)),
         (Format::Portage, "/var/db/pkg", portage::find(files, limits)),
+        (Format::Xbps, "/var/db/xbps", xbps::find(files, limits)),
+        (Format::Opkg, "/usr/lib/opkg", opkg::find(files, limits)),
     ];
     let each = found.into_iter().map(|(format, path, found)| match found {
         Ok(found) => found,

@@ -6,10 +6,12 @@
 //! apk       /lib/apk/db/installed                      one letter a field
 //! pacman    /var/lib/pacman/local/*/desc               sections
 //! portage   /var/db/pkg/CATEGORY/NAME-VERSION/*        one file a field
+//! xbps      /var/db/xbps/pkgdb-*.plist                a property list
+//! opkg      /usr/lib/opkg/status                      stanzas of fields
 //! ```
 //!
 //! * [`databases`] looks where each package manager keeps its database and reads all that are there.
-//! * [`dpkg`], [`rpm`], [`apk`], [`pacman`], [`portage`] read one of them; [`dpkg::parse`], [`apk::parse`],
+//! * [`dpkg`], [`rpm`], [`apk`], [`pacman`], [`portage`], [`xbps`], [`opkg`] read one of them; [`dpkg::parse`], [`apk::parse`],
 //!   [`rpm::read`] do so from bytes.
 //! * [`version`] orders versions as dpkg, rpm and apk do.
 //!
@@ -22,11 +24,13 @@ pub mod apk;
 mod bytes;
 mod database;
 pub mod dpkg;
+pub mod opkg;
 mod package;
 pub mod pacman;
 pub mod portage;
 pub mod rpm;
 pub mod version;
+pub mod xbps;
 
 pub use database::{Database, Format, databases};
 pub use package::{ConfigFile, Package, State};

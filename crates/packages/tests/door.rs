@@ -1,7 +1,7 @@
 //! The door hostile databases come through: the same function serves the mutation tests and the fuzz target.
 
 use h2k_block::{BlockRead, Limits, MemDisk, Meter};
-use h2k_packages::{Database, Format, apk, dpkg, pacman, rpm, version};
+use h2k_packages::{Database, Format, apk, dpkg, pacman, rpm, version, xbps};
 
 /// What hostile input may cost here.
 pub const LIMITS: Limits = Limits {
@@ -35,6 +35,7 @@ pub fn knock_text(bytes: &[u8]) {
     let mut database = Database::empty(Format::Dpkg, "x");
     let _ = dpkg::parse(bytes, "x", &mut Meter::new(LIMITS), &mut database);
     let _ = apk::parse(bytes, "x", &mut Meter::new(LIMITS), &mut database);
+    let _ = xbps::parse(bytes, "x", &mut Meter::new(LIMITS), &mut database);
     let _ = pacman::parse(bytes, &mut Meter::new(LIMITS));
     assert!(database.packages.iter().all(|p| !p.name.is_empty()));
     if let Ok(header) = rpm::Header::parse(bytes) {

@@ -3,8 +3,10 @@
 mod cmdline;
 #[allow(dead_code)]
 mod ini;
+mod json;
 mod network;
 mod os;
+mod packages;
 mod security;
 mod started;
 mod storage;
@@ -13,5 +15,6 @@ mod yaml;
 
 pub(crate) use network::look as network;
 pub(crate) use os::look as os;
+pub(crate) use packages::look as packages;
 pub(crate) use security::look as security;
 pub(crate) use storage::look as storage;

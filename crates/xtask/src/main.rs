@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod fixtures;
 mod fuzz;
+mod rig;
 mod run;
 mod tools;
 
@@ -26,6 +27,9 @@ usage: cargo xtask COMMAND
   fuzz seed        fill the fuzz corpora from fixtures
   fuzz run TARGET SECONDS
                    fuzz one target (needs a nightly toolchain and cargo-fuzz)
+  rig capture DIR IMAGE...
+                   boot copies of guests that ../shared/rig built, ask them about themselves, and keep copies and
+                   answers in DIR: `H2K_RIG=DIR cargo test rig` compares them with `inspect` (as root, minutes)
 ";
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         ["fuzz", "check"] => fuzz::check(),
         ["fuzz", "seed"] => fuzz::seed(),
         ["fuzz", "run", target, seconds] => fuzz::run(target, seconds),
+        ["rig", "capture", out, images @ ..] => rig::capture(out, images),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

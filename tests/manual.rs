@@ -3,11 +3,12 @@
 use crate::run::{names, run};
 use std::path::Path;
 
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 28] = [
     "cat",
     "check",
     "checksum",
     "compare",
+    "compare-vms",
     "completions",
     "convert",
     "copy-out",
@@ -176,6 +177,7 @@ fn every_json_field_is_documented() {
         &["checksum", "-r", "sda.img:/etc"],
         &["copy-out", "sda.img:/dev", "out"],
         &["tar-out", "sda.img:/etc", "etc.tar"],
+        &["compare-vms", "sda.img,sdb.img"],
     ] {
         let args = [args, &["--json"]].concat();
         fields(&run(dir.path(), &args).good().json(), &mut found);

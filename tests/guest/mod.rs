@@ -2,6 +2,7 @@
 
 mod copy_out;
 mod formats;
+mod inspect;
 mod look;
 mod measure;
 mod stack;

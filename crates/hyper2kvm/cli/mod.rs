@@ -4,6 +4,7 @@ mod cat;
 mod check;
 mod checksum;
 mod compare;
+mod compare_vms;
 mod completions;
 mod convert;
 mod copy_out;
@@ -100,6 +101,7 @@ enum Command {
     Partitions(partitions::Args),
     Filesystems(filesystems::Args),
     Inspect(inspect::Args),
+    CompareVms(compare_vms::Args),
     Ls(ls::Args),
     Cat(cat::Args),
     Stat(stat::Args),
@@ -168,6 +170,7 @@ impl Command {
             Self::Partitions(args) => args.run(context),
             Self::Filesystems(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
+            Self::CompareVms(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Cat(args) => args.run(context),
             Self::Stat(args) => args.run(context),

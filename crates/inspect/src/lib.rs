@@ -12,6 +12,7 @@
 //!
 //! Non-goals: opening images, printing, changing a guest, running anything of it.
 
+mod compare;
 pub mod firewall;
 pub mod journal;
 mod linux;
@@ -25,6 +26,9 @@ pub mod security;
 pub mod storage;
 mod topic;
 
+pub use compare::{
+    Comparison, DiskUsage, Profile, ProfileFilesystems, ProfileOs, ProfileServices, Reason, compare,
+};
 pub use mounts::{MountPoint, Mounts, NotMounted};
 pub use report::{Inspection, SCHEMA, Section, SystemFacts, inspect, inspect_system, inspect_trees, schema};
 pub use topic::{Topic, Topics};

@@ -1,0 +1,70 @@
+//! `inspect` and `compare-vms` as a user sees them.
+
+use super::linux;
+use crate::run::run;
+
+#[test]
+fn guests_are_compared_as_a_table_a_page_and_a_document() {
+    let dir = linux();
+    let table = run(dir.path(), &["compare-vms", "sda.img,sdb.img", "sdb.img"]).good();
+    assert!(table.out.starts_with("VM "), "{table:?}");
+    assert!(table.out.contains("begin with: "), "{table:?}");
+    let page = run(
+        dir.path(),
+        &[
+            "compare-vms",
+            "--format",
+            "html",
+            "-o",
+            "guests.html",
+            "sda.img,sdb.img",
+        ],
+    );
+    assert_eq!(page.good().out, "");
+    let page = std::fs::read_to_string(dir.path().join("guests.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+    let json = run(dir.path(), &["compare-vms", "--json", "sda.img,sdb.img"])
+        .good()
+        .json();
+    let profile = &json["profiles"][0];
+    assert_eq!(json["vm-count"], 1);
+    assert_eq!(profile["os"]["type"], "linux");
+    assert_eq!(profile["disks"].as_array().unwrap().len(), 2);
+    let points: u64 = profile["reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["points"].as_u64().unwrap())
+        .sum();
+    assert_eq!(
+        profile["complexity-score"], points,
+        "below 100 nothing is cut off"
+    );
+}
+
+#[test]
+fn one_topic_is_shown_in_full_and_others_are_not_looked_at() {
+    let dir = linux();
+    let disks = ["-a", "sda.img", "-a", "sdb.img"];
+    let json = run(
+        dir.path(),
+        &[&["inspect", "--json", "--only", "mounts"], &disks[..]].concat(),
+    );
+    let json = json.good().json();
+    assert_eq!(json["schema"], "hyper2kvm-inspect-1");
+    let system = json["systems"][0].as_object().unwrap();
+    let topics: Vec<&String> = system.keys().collect();
+    assert_eq!(topics, ["root", "kind", "mounts"]);
+    let text = run(
+        dir.path(),
+        &[&["inspect", "--only", "mounts", "--sources"], &disks[..]].concat(),
+    );
+    let text = text.good().out;
+    assert!(text.contains("mounted (") && text.contains("SOURCE"), "{text}");
+    let wrong = run(
+        dir.path(),
+        &[&["inspect", "--only", "weather"], &disks[..]].concat(),
+    );
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("mounts"), "the topics there are: {wrong:?}");
+}

@@ -25,6 +25,7 @@ pub mod schedule;
 pub mod security;
 pub mod storage;
 mod topic;
+pub mod windows;
 
 pub use compare::{
     Comparison, DiskUsage, Profile, ProfileFilesystems, ProfileOs, ProfileServices, Reason, compare,

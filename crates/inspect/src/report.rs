@@ -11,7 +11,9 @@ use crate::schedule::Schedule;
 use crate::security::Security;
 use crate::storage::Storage;
 use crate::topic::{Topic, Topics};
+use crate::windows;
 use h2k_block::{Error, Limits};
+use h2k_guest::registry::Registry;
 use h2k_guest::{Assembled, FilesystemFacts, Guest, Look, Source, System, SystemKind, Unread};
 use h2k_packages::Database;
 use schemars::JsonSchema;
@@ -70,6 +72,18 @@ pub struct SystemFacts {
     /// How it is connected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Section<Network>>,
+    /// Drive letters of Windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drives: Option<Section<windows::Drives>>,
+    /// Services of Windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services: Option<Section<windows::Services>>,
+    /// Drivers of Windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drivers: Option<Section<windows::Drivers>>,
+    /// Applications that Windows has installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applications: Option<Section<windows::Applications>>,
     /// Firewalls and their rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firewall: Option<Section<Firewalls>>,
@@ -166,6 +180,7 @@ pub fn inspect_system(
         topics,
         limits,
         databases: OnceCell::new(),
+        registry: OnceCell::new(),
     };
     SystemFacts {
         root: system.source(),
@@ -176,6 +191,10 @@ pub fn inspect_system(
         packages: asking.section(Topic::Packages, !windows, linux::packages),
         network: asking.section(Topic::Network, linux, linux::network),
         firewall: None,
+        drives: asking.section(Topic::Drives, windows, windows::drives),
+        services: asking.section(Topic::Services, windows, windows::services),
+        drivers: asking.section(Topic::Drivers, windows, windows::drivers),
+        applications: asking.section(Topic::Applications, windows, windows::applications),
         security: asking.section(Topic::Security, linux, linux::security),
         schedule: None,
         journal: asking.section(Topic::Journal, linux, |_, look| journal::look(look)),
@@ -193,13 +212,19 @@ pub(crate) struct Asking<'a> {
     topics: &'a Topics,
     limits: &'a Limits,
     databases: OnceCell<Vec<Database>>,
+    registry: OnceCell<Registry<'a>>,
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'a> {
     /// The package databases, read when they are first asked for.
     pub(crate) fn databases(&self, files: &Look<'_>) -> &[Database] {
         self.databases
             .get_or_init(|| h2k_packages::databases(files, self.limits))
+    }
+
+    /// The registry of a Windows system; each hive is opened once for all topics.
+    pub(crate) fn registry(&self) -> &Registry<'a> {
+        self.registry.get_or_init(|| Registry::new(&self.assembled.tree, self.limits))
     }
 
     /// Asks for `topic`, if it is wanted, where the system is of a kind that `answers`.

@@ -15,3 +15,4 @@ mod hives;
 mod os;
 mod packages;
 mod registry;
+mod windows;

@@ -35,7 +35,7 @@ pub use disk::Disk;
 pub use identify::{Identity, Usage, identify};
 #[cfg(feature = "crypt")]
 pub use luks::{KeySlot, Luks, Secret, UNLOCK_LIMITS};
-pub use name::{disk_name, mapper_name, partition_name};
+pub use name::{disk_name, guid, mapper_name, partition_name};
 pub use scan::scan;
 pub use table::{Partition, PartitionType, Role, Scheme, Table};
 #[cfg(feature = "crypt")]

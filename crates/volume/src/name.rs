@@ -46,8 +46,9 @@ pub(crate) fn uuid(bytes: [u8; 16]) -> String {
     text
 }
 
-/// A GUID: as [`uuid`], with the first three fields stored little-endian.
-pub(crate) fn guid(bytes: [u8; 16]) -> String {
+/// A GUID as `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`: its first three fields are stored little-endian.
+#[must_use]
+pub fn guid(bytes: [u8; 16]) -> String {
     let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
     let [i, j, k, l, m, n, o, p] = rest;
     uuid([d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p])

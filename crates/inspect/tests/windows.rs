@@ -1,0 +1,159 @@
+//! A whole guest, made by libguestfs, whose facts its own tools recorded; and guests made of registry text.
+
+use crate::hives::{hive, tree};
+use h2k_block::{Access, FileDisk, Limits, Sharing};
+use h2k_guest::{Assembled, Guest, System, SystemKind};
+use h2k_inspect::{SystemFacts, Topics, inspect, inspect_system};
+use h2k_testkit::corpus;
+use h2k_volume::{Disk, scan};
+use std::sync::Arc;
+
+/// What is known of the Windows with these files.
+pub fn facts(files: &[(&str, Vec<u8>)]) -> SystemFacts {
+    let limits = Limits::default();
+    let guest = Guest::of(Vec::new(), &limits);
+    let system = System {
+        device: "/dev/sda2".to_owned(),
+        subvolume: None,
+        kind: SystemKind::Windows,
+        name: None,
+    };
+    let assembled = Assembled {
+        tree: tree(files),
+        left_out: Vec::new(),
+        system: None,
+    };
+    inspect_system(&guest, &system, &assembled, &Topics::all(), &limits)
+}
+
+#[test]
+fn the_windows_guest_of_libguestfs_says_what_virt_inspector_says() {
+    let Some(shared) = corpus::shared() else {
+        println!("skipped: no corpus");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("windows.raw");
+    let packed = std::fs::read(shared.join("guests/windows.img.zst")).unwrap();
+    corpus::sparse_write(&raw, &corpus::unzstd(&packed));
+    let disk = Arc::new(FileDisk::open(&raw, Access::Read, Sharing::Careful).unwrap());
+    let limits = Limits::default();
+    let guest = Guest::new(&scan(&[Disk::new(0, disk)], &limits).unwrap(), &limits);
+    let inspection = inspect(&guest, &Topics::all(), &limits);
+    let [system] = inspection.systems.as_slice() else {
+        panic!("{:?}", inspection.systems);
+    };
+    let drives = system.drives.as_ref().unwrap();
+    let drive: Vec<_> = drives.found.drives.iter().map(|d| (d.letter.as_str(), d.device.as_deref())).collect();
+    assert_eq!(drive, [("C", Some("/dev/sda2"))]);
+    let applications = system.applications.as_ref().unwrap();
+    let mut found: Vec<_> = applications.found.applications.iter().collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    let xml = std::fs::read_to_string(shared.join("guests/windows.inspect.xml")).unwrap();
+    let told: Vec<&str> = xml.split("<application>").skip(1).collect();
+    assert_eq!(told.len(), 4);
+    assert_eq!(found.len(), told.len());
+    for (ours, theirs) in found.iter().zip(told) {
+        let said = |tag: &str| {
+            let (_, rest) = theirs.split_once(&format!("<{tag}>"))?;
+            rest.split_once("</").map(|(text, _)| text)
+        };
+        assert_eq!(said("name"), Some(ours.name.as_str()));
+        assert_eq!(said("display_name"), Some(ours.display_name.as_str()));
+        assert_eq!(said("version"), ours.version.as_deref());
+        assert_eq!(said("publisher"), ours.publisher.as_deref());
+        assert_eq!(said("url"), ours.url.as_deref());
+        assert_eq!(said("install_path"), ours.install_location.as_deref());
+        assert_eq!(said("description"), ours.comments.as_deref());
+    }
+    assert_eq!(found[3].view, "32-bit");
+    assert_eq!(found[3].source.as_str(), "HKLM\\SOFTWARE\\WOW6432node\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\test4");
+    assert!(drives.unread.is_empty() && applications.unread.is_empty());
+}
+
+const SOFTWARE: &str = r#"[X\Microsoft\Windows NT\CurrentVersion]
+"SystemRoot"="D:\\Windows"
+[X\Microsoft\Windows NT\CurrentVersion\ProfileList\S-1-5-21-1-2-3-1001]
+"ProfileImagePath"=hex(2):25,00,53,00,79,00,73,00,74,00,65,00,6d,00,44,00,72,00,69,00,76,00,65,00,25,00,5c,00,55,00,73,00,65,00,72,00,73,00,5c,00,61,00,6e,00,6e,00,00,00
+[X\Microsoft\Windows\CurrentVersion\Uninstall\AddressBook]
+"Version"="1"
+[X\Microsoft\Windows\CurrentVersion\Uninstall\{0D4E5F60-0000-0000-0000-000000000000}]
+"DisplayName"="VMware Tools"
+"DisplayVersion"="12.3.5"
+"Publisher"="VMware, Inc."
+"WindowsInstaller"=dword:00000001
+"EstimatedSize"=dword:00000400
+"UninstallString"="MsiExec.exe /I{0D4E5F60-0000-0000-0000-000000000000}"
+[X\Wow6432Node\Microsoft\Windows\CurrentVersion\Uninstall\KAV]
+"DisplayName"="Kaspersky Endpoint Security"
+"SystemComponent"=dword:00000001
+[X\Microsoft\Windows\CurrentVersion\Appx\AppxAllUserStore\Applications\Microsoft.WindowsStore_12107.1001.15.0_neutral_~_8wekyb3d8bbwe]
+"Path"="C:\\x"
+[X\Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages\Package_for_KB4474419~31bf3856ad364e35~amd64~~6.1.3.2]
+"CurrentState"=dword:00000070
+"InstallTimeLow"=dword:3c9b4000
+"InstallTimeHigh"=dword:01da6b04
+[X\Microsoft\Windows NT\CurrentVersion\HotFix\KB912817]
+"Installed"=dword:00000001
+[X\Microsoft\Windows Defender]
+"DisableAntiVirus"=dword:00000000
+[X\Policies\Microsoft\Windows Defender]
+"DisableAntiSpyware"=dword:00000001
+"#;
+
+const USER: &str = r#"[X\Software\Microsoft\Windows\CurrentVersion\Uninstall\Editor]
+"DisplayName"="An Editor"
+"DisplayVersion"="1.0"
+"#;
+
+#[test]
+fn applications_come_from_both_views_and_from_users() {
+    let facts = facts(&[
+        ("/Windows/System32/config/SOFTWARE", hive(SOFTWARE)),
+        ("/Users/ann/NTUSER.DAT", hive(USER)),
+    ]);
+    let section = facts.applications.unwrap();
+    assert_eq!(section.unread, []);
+    let found = section.found;
+    let shown: Vec<_> = found
+        .applications
+        .iter()
+        .map(|a| (a.display_name.as_str(), a.view.as_str(), a.class.as_deref(), a.hidden))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("VMware Tools", "native", None, false),
+            ("Kaspersky Endpoint Security", "32-bit", Some("antivirus"), true),
+            ("An Editor", "user", None, false),
+        ]
+    );
+    let tools = &found.applications[0];
+    assert_eq!(tools.product_code.as_deref(), Some("{0D4E5F60-0000-0000-0000-000000000000}"));
+    assert_eq!(tools.estimated_size, Some(1024));
+    let editor = &found.applications[2];
+    assert_eq!(editor.user.as_deref(), Some("ann"));
+    assert_eq!(
+        editor.source.as_str(),
+        "HKU\\S-1-5-21-1-2-3-1001\\Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Editor"
+    );
+    let store = &found.appx[0];
+    assert_eq!(
+        (store.name.as_str(), store.version.as_deref(), store.publisher_id.as_deref()),
+        ("Microsoft.WindowsStore", Some("12107.1001.15.0"), Some("8wekyb3d8bbwe"))
+    );
+    let fixes: Vec<_> = found
+        .hotfixes
+        .iter()
+        .map(|h| (h.name.as_str(), h.version.as_deref(), h.state.as_str(), h.installed))
+        .collect();
+    // python3: (0x01da6b043c9b4000 // 10**7) - 11644473600
+    let expected = [
+        ("KB4474419", Some("6.1.3.2"), "installed", Some(1709206890)),
+        ("KB912817", None, "installed", None),
+    ];
+    assert_eq!(fixes, expected);
+    let defender = found.defender.unwrap().disabled.unwrap();
+    assert!(defender.value, "the policy turns it off");
+    assert_eq!(defender.source.as_str(), "HKLM\\SOFTWARE\\Policies\\Microsoft\\Windows Defender\\DisableAntiSpyware");
+}

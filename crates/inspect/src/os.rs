@@ -57,6 +57,12 @@ pub struct Os {
     pub system_root: Option<Fact<String>>,
     /// The set of the registry's SYSTEM hive that counts: `ControlSet001`.
     pub control_set: Option<Fact<String>>,
+    /// To whom Windows is registered.
+    pub registered_owner: Option<Fact<String>>,
+    /// For which organization.
+    pub registered_organization: Option<Fact<String>>,
+    /// The identifier of Windows' licence, which is not its key.
+    pub product_id: Option<Fact<String>>,
 }
 
 /// A time at which the system may have been installed.

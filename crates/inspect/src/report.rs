@@ -75,6 +75,9 @@ pub struct SystemFacts {
     /// Drive letters of Windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drives: Option<Section<windows::Drives>>,
+    /// Topics whose answer has another form for Windows than for other systems.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<windows::WindowsFacts>,
     /// Services of Windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<Section<windows::Services>>,
@@ -185,13 +188,14 @@ pub fn inspect_system(
     SystemFacts {
         root: system.source(),
         kind: system.kind.word().to_owned(),
-        os: asking.section(Topic::Os, !windows, linux::os),
+        os: asking.section(Topic::Os, true, if windows { windows::os } else { linux::os }),
         mounts: asking.section(Topic::Mounts, true, mounts::look),
         storage: asking.section(Topic::Storage, linux, linux::storage),
         packages: asking.section(Topic::Packages, !windows, linux::packages),
         network: asking.section(Topic::Network, linux, linux::network),
         firewall: None,
         drives: asking.section(Topic::Drives, windows, windows::drives),
+        windows: if windows { windows::look(&asking) } else { None },
         services: asking.section(Topic::Services, windows, windows::services),
         drivers: asking.section(Topic::Drivers, windows, windows::drivers),
         applications: asking.section(Topic::Applications, windows, windows::applications),
@@ -224,7 +228,8 @@ impl<'a> Asking<'a> {
 
     /// The registry of a Windows system; each hive is opened once for all topics.
     pub(crate) fn registry(&self) -> &Registry<'a> {
-        self.registry.get_or_init(|| Registry::new(&self.assembled.tree, self.limits))
+        self.registry
+            .get_or_init(|| Registry::new(&self.assembled.tree, self.limits))
     }
 
     /// Asks for `topic`, if it is wanted, where the system is of a kind that `answers`.

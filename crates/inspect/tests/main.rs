@@ -15,4 +15,5 @@ mod hives;
 mod os;
 mod packages;
 mod registry;
+mod sam;
 mod windows;

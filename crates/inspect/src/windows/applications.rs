@@ -111,9 +111,25 @@ pub struct Defender {
 
 /// Words in a name that mean a program against viruses; in lower case.
 const ANTIVIRUS: [&str; 19] = [
-    "virus", "kaspersky", "mcafee", "norton", "sophos", "bitdefender", "eset ", "trend micro", "symantec endpoint",
-    "avast", "crowdstrike", "sentinelone", "sentinel agent", "carbon black", "cylance", "f-secure", "malwarebytes",
-    "cortex xdr", "webroot",
+    "virus",
+    "kaspersky",
+    "mcafee",
+    "norton",
+    "sophos",
+    "bitdefender",
+    "eset ",
+    "trend micro",
+    "symantec endpoint",
+    "avast",
+    "crowdstrike",
+    "sentinelone",
+    "sentinel agent",
+    "carbon black",
+    "cylance",
+    "f-secure",
+    "malwarebytes",
+    "cortex xdr",
+    "webroot",
 ];
 
 pub(crate) fn look(asking: &Asking<'_>, look: &Look<'_>) -> Applications {
@@ -127,7 +143,11 @@ pub(crate) fn look(asking: &Asking<'_>, look: &Look<'_>) -> Applications {
     };
     const STORE: &str = "Microsoft\\Windows\\CurrentVersion\\Appx\\AppxAllUserStore\\Applications";
     let store = software.key(look, STORE);
-    found.appx = store.iter().flat_map(RegKey::subkeys).map(|key| appx(&key)).collect();
+    found.appx = store
+        .iter()
+        .flat_map(RegKey::subkeys)
+        .map(|key| appx(&key))
+        .collect();
     found.hotfixes = hotfixes(&software, look);
     found.defender = defender(asking, look, &software);
     found
@@ -175,14 +195,16 @@ fn is_antivirus(key: &str, name: &str, publisher: Option<&str>) -> bool {
 /// `Name_1.2.3.4_x64__publisher`, the full name of a package.
 fn appx(key: &RegKey<'_>) -> Appx {
     let full = key.name();
-    let mut parts = full.split('_').map(|part| (!part.is_empty()).then(|| part.to_owned()));
+    let mut parts = full
+        .split('_')
+        .map(|part| (!part.is_empty()).then(|| part.to_owned()));
     let name = parts.next().flatten().unwrap_or_default();
     let (version, architecture) = (parts.next().flatten(), parts.next().flatten());
     Appx {
         name,
         version,
         architecture,
-        publisher_id: parts.last().flatten(),
+        publisher_id: parts.next_back().flatten(),
         source: key.source(),
     }
 }
@@ -202,7 +224,11 @@ fn hotfixes(software: &Hold, look: &Look<'_>) -> Vec<Hotfix> {
         let low_high = number("InstallTimeLow").zip(number("InstallTimeHigh"));
         all.push(Hotfix {
             name: rest.split('~').next().unwrap_or(rest).to_owned(),
-            version: rest.rsplit('~').next().filter(|v| v.contains('.')).map(str::to_owned),
+            version: rest
+                .rsplit('~')
+                .next()
+                .filter(|v| v.contains('.'))
+                .map(str::to_owned),
             state: state.map_or("unknown", state_word).to_owned(),
             installed: low_high.and_then(|(low, high)| seconds((high << 32) | (low & 0xffff_ffff))),
             source: key.source(),
@@ -243,15 +269,23 @@ fn defender(asking: &Asking<'_>, look: &Look<'_>, software: &Hold) -> Option<Def
     let key = software.key(look, "Microsoft\\Windows Defender")?;
     let policy = software.key(look, "Policies\\Microsoft\\Windows Defender");
     let switches = policy.iter().chain([&key]).flat_map(|key| {
-        ["DisableAntiVirus", "DisableAntiSpyware"].into_iter().filter_map(|name| key.flag(name))
+        ["DisableAntiVirus", "DisableAntiSpyware"]
+            .into_iter()
+            .filter_map(|name| key.flag(name))
     });
     let switches: Vec<Fact<bool>> = switches.collect();
     let system = hive(asking, look, SYSTEM);
-    let service = system.as_ref().and_then(|s| s.key(look, "CurrentControlSet\\Services\\WinDefend"));
+    let service = system
+        .as_ref()
+        .and_then(|s| s.key(look, "CurrentControlSet\\Services\\WinDefend"));
     let start = service.as_ref().and_then(|service| service.number("Start"));
     Some(Defender {
         // What turns it off decides; else whatever says that it is on.
-        disabled: switches.iter().find(|s| s.value).or_else(|| switches.first()).cloned(),
+        disabled: switches
+            .iter()
+            .find(|s| s.value)
+            .or_else(|| switches.first())
+            .cloned(),
         service: start.map(|f| f.map(|n| super::services::start_word(n, false).to_owned())),
         source: key.source(),
     })

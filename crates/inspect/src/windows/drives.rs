@@ -184,8 +184,14 @@ mod tests {
         assert_eq!(Identity::read(&mbr).text(), "4a1b22c3 at 1048576");
         let mut gpt = b"DMIO:ID:".to_vec();
         gpt.extend((0..16).collect::<Vec<u8>>());
-        assert_eq!(Identity::read(&gpt).text(), "03020100-0504-0706-0809-0a0b0c0d0e0f");
-        let text: Vec<u8> = "\\??\\IDE#CdRom".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(
+            Identity::read(&gpt).text(),
+            "03020100-0504-0706-0809-0a0b0c0d0e0f"
+        );
+        let text: Vec<u8> = "\\??\\IDE#CdRom"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         assert_eq!(Identity::read(&text).text(), "\\??\\IDE#CdRom");
         assert_eq!(letter("\\DosDevices\\c:").unwrap(), "C");
         assert_eq!(letter("\\??\\Volume{x}"), None);

@@ -32,7 +32,9 @@ impl Profile {
     pub(crate) fn hive(&self, asking: &Asking<'_>, look: &Look<'_>) -> Option<Hold> {
         let folder = self.folder.as_ref()?;
         let file = h2k_guest::look::join(folder, b"NTUSER.DAT");
-        asking.registry().ask_file(look, &file, &format!("HKU\\{}", self.sid))
+        asking
+            .registry()
+            .ask_file(look, &file, &format!("HKU\\{}", self.sid))
     }
 }
 
@@ -44,8 +46,7 @@ pub(crate) fn list(asking: &Asking<'_>, look: &Look<'_>) -> Vec<Profile> {
     let Some(version) = software.key(look, "Microsoft\\Windows NT\\CurrentVersion") else {
         return Vec::new();
     };
-    let root = asking.registry().root(look).unwrap_or_default().to_vec();
-    let drive = drive_of(&version);
+    let place = Place::of(asking, look);
     let list = version.subkey("ProfileList");
     let profiles = list.iter().flat_map(RegKey::subkeys);
     profiles
@@ -55,7 +56,7 @@ pub(crate) fn list(asking: &Asking<'_>, look: &Look<'_>) -> Vec<Profile> {
             let loaded = half("LocalProfileLoadTimeHigh").zip(half("LocalProfileLoadTimeLow"));
             Some(Profile {
                 sid: key.name(),
-                folder: tree_path(&path.value, &root, drive),
+                folder: place.path(&path.value),
                 written: path.value,
                 state: half("State"),
                 loaded: loaded.map(|(high, low)| (high << 32) | (low & 0xffff_ffff)),
@@ -65,19 +66,44 @@ pub(crate) fn list(asking: &Asking<'_>, look: &Look<'_>) -> Vec<Profile> {
         .collect()
 }
 
-/// The letter Windows knows its own drive by; `C` where that is not told.
-pub(crate) fn drive_of(version: &RegKey<'_>) -> char {
-    let root = version.words("SystemRoot").or_else(|| version.words("PathName"));
-    let mut letters = root.as_ref().map(|f| f.value.chars()).into_iter().flatten();
-    match (letters.next(), letters.next()) {
-        (Some(letter), Some(':')) => letter.to_ascii_uppercase(),
-        _ => 'C',
+/// Where a Windows lies, in its own words and in the guest's tree.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    root: Vec<u8>,
+    drive: char,
+}
+
+impl Place {
+    pub(crate) fn of(asking: &Asking<'_>, look: &Look<'_>) -> Self {
+        let software = hive(asking, look, SOFTWARE);
+        let version = software
+            .as_ref()
+            .and_then(|s| s.key(look, "Microsoft\\Windows NT\\CurrentVersion"));
+        Self {
+            root: asking.registry().root(look).unwrap_or_default().to_vec(),
+            drive: version.and_then(|version| drive_of(&version)).unwrap_or('C'),
+        }
     }
+
+    /// As [`tree_path`].
+    pub(crate) fn path(&self, written: &str) -> Option<Vec<u8>> {
+        tree_path(written, &self.root, self.drive)
+    }
+}
+
+/// The letter Windows knows its own drive by.
+fn drive_of(version: &RegKey<'_>) -> Option<char> {
+    let root = version
+        .words("SystemRoot")
+        .or_else(|| version.words("PathName"))?;
+    let mut letters = root.value.chars();
+    let letter = letters.next().filter(char::is_ascii_alphabetic)?;
+    (letters.next() == Some(':')).then(|| letter.to_ascii_uppercase())
 }
 
 /// Where a path as Windows writes it leads in the guest's tree. Variables of the system are known, and so are paths on
 /// its own `drive`; `None` for others.
-pub(crate) fn tree_path(written: &str, root: &[u8], drive: char) -> Option<Vec<u8>> {
+fn tree_path(written: &str, root: &[u8], drive: char) -> Option<Vec<u8>> {
     let path = written.trim().trim_matches('"');
     let path = path.strip_prefix("\\??\\").unwrap_or(path);
     let prefix = |name: &str| {
@@ -85,8 +111,9 @@ pub(crate) fn tree_path(written: &str, root: &[u8], drive: char) -> Option<Vec<u
         head.eq_ignore_ascii_case(name).then_some(rest)
     };
     let own = format!("{drive}:");
-    let (start, rest): (&[u8], &str) = if let Some(rest) =
-        prefix("%SystemRoot%").or_else(|| prefix("\\SystemRoot")).or_else(|| prefix("%windir%"))
+    let (start, rest): (&[u8], &str) = if let Some(rest) = prefix("%SystemRoot%")
+        .or_else(|| prefix("\\SystemRoot"))
+        .or_else(|| prefix("%windir%"))
     {
         (root, rest)
     } else if let Some(rest) = prefix("%SystemDrive%").or_else(|| prefix(&own)) {
@@ -110,8 +137,14 @@ mod tests {
         assert_eq!(of("%SystemDrive%\\Users\\Zoë").unwrap(), "/Users/Zoë");
         assert_eq!(of("d:\\Users\\a").unwrap(), "/Users/a");
         assert_eq!(of("C:\\Users\\a"), None);
-        assert_eq!(of("\\SystemRoot\\System32\\drivers\\a.sys").unwrap(), "/WINNT/System32/drivers/a.sys");
-        assert_eq!(of("system32\\drivers\\a.sys").unwrap(), "/WINNT/system32/drivers/a.sys");
+        assert_eq!(
+            of("\\SystemRoot\\System32\\drivers\\a.sys").unwrap(),
+            "/WINNT/System32/drivers/a.sys"
+        );
+        assert_eq!(
+            of("system32\\drivers\\a.sys").unwrap(),
+            "/WINNT/system32/drivers/a.sys"
+        );
         assert_eq!(of("%systemroot%\\x").unwrap(), "/WINNT/x");
         assert_eq!(of("\\??\\D:\\x y").unwrap(), "/x y");
         assert_eq!(of("%ProgramFiles%\\x"), None);

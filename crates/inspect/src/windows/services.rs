@@ -1,6 +1,6 @@
 //! Services and drivers: what the service control manager and the loader start.
 
-use super::profiles::tree_path;
+use super::profiles::Place;
 use super::{SYSTEM, hive};
 use crate::report::Asking;
 use h2k_guest::registry::RegKey;
@@ -124,29 +124,34 @@ fn each(asking: &Asking<'_>, look: &Look<'_>, drivers: bool) -> Vec<Service> {
     let Some(system) = hive(asking, look, SYSTEM) else {
         return Vec::new();
     };
-    let root = asking.registry().root(look).unwrap_or_default().to_vec();
+    let files = Place::of(asking, look);
     let services = system.key(look, "CurrentControlSet\\Services");
     let keys = services.iter().flat_map(RegKey::subkeys);
     keys.filter_map(|key| {
         let kind = key.number("Type")?.value;
         let is_driver = kind & 0x0f != 0;
-        (is_driver == drivers).then(|| one(&key, kind, &root, look))
+        (is_driver == drivers).then(|| one(&key, kind, &files, look))
     })
     .collect()
 }
 
-fn one(key: &RegKey<'_>, kind: u64, root: &[u8], look: &Look<'_>) -> Service {
+fn one(key: &RegKey<'_>, kind: u64, files: &Place, look: &Look<'_>) -> Service {
     let text = |name: &str| key.words(name).map(|f| f.value);
     let name = key.name();
     let start = key.number("Start").map_or(3, |f| f.value);
     let delayed = key.flag("DelayedAutostart").is_some_and(|f| f.value);
     let parameters = key.subkey("Parameters");
-    let library = parameters.as_ref().and_then(|p| p.words("ServiceDll")).map(|f| f.value);
+    let library = parameters
+        .as_ref()
+        .and_then(|p| p.words("ServiceDll"))
+        .map(|f| f.value);
     let image = text("ImagePath");
     // A driver without a path is where drivers are.
     let by_name = format!("System32\\drivers\\{name}.sys");
-    let file = image.as_deref().or((kind & 0x0f != 0).then_some(by_name.as_str()));
-    let path = file.and_then(|file| tree_path(program(file), root, 'C'));
+    let file = image
+        .as_deref()
+        .or((kind & 0x0f != 0).then_some(by_name.as_str()));
+    let path = file.and_then(|file| files.path(program(file)));
     let instead = key.subkey("StartOverride").and_then(|k| k.number("0"));
     Service {
         display_name: text("DisplayName").and_then(|text| plain(&text)),
@@ -157,7 +162,9 @@ fn one(key: &RegKey<'_>, kind: u64, root: &[u8], look: &Look<'_>) -> Service {
         account: text("ObjectName"),
         group: text("Group"),
         depends_on: dependencies(key),
-        triggers: key.subkey("TriggerInfo").map_or(0, |k| u64::try_from(k.subkeys().len()).unwrap_or(0)),
+        triggers: key
+            .subkey("TriggerInfo")
+            .map_or(0, |k| u64::try_from(k.subkeys().len()).unwrap_or(0)),
         source: key.source(),
         image,
         library,
@@ -178,7 +185,10 @@ fn program(command: &str) -> &str {
         return quoted.split('"').next().unwrap_or(quoted);
     }
     for ending in [".exe", ".sys"] {
-        let found = command.as_bytes().windows(4).position(|w| w.eq_ignore_ascii_case(ending.as_bytes()));
+        let found = command
+            .as_bytes()
+            .windows(4)
+            .position(|w| w.eq_ignore_ascii_case(ending.as_bytes()));
         if let Some(program) = found.and_then(|at| command.get(..at.saturating_add(4))) {
             return program;
         }
@@ -233,7 +243,10 @@ fn packages(database: &RegKey<'_>) -> Vec<DriverPackage> {
             for value in id.values() {
                 let inf = value.name().to_lowercase();
                 if std::path::Path::new(&inf).extension().is_some_and(|e| e == "inf") {
-                    devices.entry(inf).or_default().push(format!("{bus}\\{}", id.name()));
+                    devices
+                        .entry(inf)
+                        .or_default()
+                        .push(format!("{bus}\\{}", id.name()));
                 }
             }
         }
@@ -250,9 +263,14 @@ fn packages(database: &RegKey<'_>) -> Vec<DriverPackage> {
                 return None;
             }
             let active = key.words("Active").map(|f| f.value);
-            let package = active.as_ref().and_then(|a| database.subkey(&format!("DriverPackages\\{a}")));
+            let package = active
+                .as_ref()
+                .and_then(|a| database.subkey(&format!("DriverPackages\\{a}")));
             Some(DriverPackage {
-                provider: package.as_ref().and_then(|p| p.words("Provider")).map(|f| f.value),
+                provider: package
+                    .as_ref()
+                    .and_then(|p| p.words("Provider"))
+                    .map(|f| f.value),
                 services: package.as_ref().map(configured).unwrap_or_default(),
                 devices,
                 active,
@@ -278,15 +296,24 @@ mod tests {
 
     #[test]
     fn the_program_of_a_command_line_is_found() {
-        assert_eq!(program("\"C:\\Program Files\\x y.exe\" -k"), "C:\\Program Files\\x y.exe");
-        assert_eq!(program("C:\\Program Files\\x y.EXE -k a.exe"), "C:\\Program Files\\x y.EXE");
+        assert_eq!(
+            program("\"C:\\Program Files\\x y.exe\" -k"),
+            "C:\\Program Files\\x y.exe"
+        );
+        assert_eq!(
+            program("C:\\Program Files\\x y.EXE -k a.exe"),
+            "C:\\Program Files\\x y.EXE"
+        );
         assert_eq!(program("system32\\drivers\\a.sys"), "system32\\drivers\\a.sys");
     }
 
     #[test]
     fn names_that_carry_their_text_give_it() {
         assert_eq!(plain("Spooler").unwrap(), "Spooler");
-        assert_eq!(plain("@oem3.inf,%viostor%;VirtIO SCSI driver").unwrap(), "VirtIO SCSI driver");
+        assert_eq!(
+            plain("@oem3.inf,%viostor%;VirtIO SCSI driver").unwrap(),
+            "VirtIO SCSI driver"
+        );
         assert_eq!(plain("@%SystemRoot%\\system32\\x.dll,-100"), None);
     }
 }

@@ -12,7 +12,11 @@
 //!
 //! Non-goals: opening images, printing, changing a guest, running anything of it.
 
+pub mod agents;
+pub mod cloud;
 mod compare;
+pub mod containers;
+pub mod environment;
 pub mod firewall;
 pub mod journal;
 mod linux;
@@ -25,6 +29,7 @@ pub mod schedule;
 pub mod security;
 pub mod storage;
 mod topic;
+pub mod users;
 pub mod windows;
 
 pub use compare::{

@@ -1,5 +1,9 @@
 //! The report: systems, and sections of what is known of each.
 
+use crate::agents::Agents;
+use crate::cloud::Cloud;
+use crate::containers::Containers;
+use crate::environment::Environment;
 use crate::firewall::Firewalls;
 use crate::journal::{self, Journal};
 use crate::linux;
@@ -11,11 +15,12 @@ use crate::schedule::Schedule;
 use crate::security::Security;
 use crate::storage::Storage;
 use crate::topic::{Topic, Topics};
+use crate::users::Users;
 use crate::windows;
 use h2k_block::{Error, Limits};
 use h2k_guest::registry::Registry;
 use h2k_guest::{Assembled, FilesystemFacts, Guest, Look, Source, System, SystemKind, Unread};
-use h2k_packages::Database;
+use h2k_packages::{Database, Package, State};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::cell::OnceCell;
@@ -99,6 +104,21 @@ pub struct SystemFacts {
     /// What was logged, and what the last boot was like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<Section<Journal>>,
+    /// Users, groups, keys that open them, who may become whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<Section<Users>>,
+    /// Environment variables for everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Section<Environment>>,
+    /// Tools of hypervisors and clouds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Section<Agents>>,
+    /// What cloud-init is told and did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<Section<Cloud>>,
+    /// Engines of containers and what they hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub containers: Option<Section<Containers>>,
 }
 
 /// Asks for `topics` of every system of `guest`.
@@ -202,6 +222,11 @@ pub fn inspect_system(
         security: asking.section(Topic::Security, linux, linux::security),
         schedule: None,
         journal: asking.section(Topic::Journal, linux, |_, look| journal::look(look)),
+        users: asking.section(Topic::Users, !windows, linux::users),
+        environment: asking.section(Topic::Environment, !windows, linux::environment),
+        agents: asking.section(Topic::Agents, !windows, linux::agents),
+        cloud: asking.section(Topic::Cloud, !windows, linux::cloud),
+        containers: asking.section(Topic::Containers, !windows, linux::containers),
     }
 }
 
@@ -230,6 +255,20 @@ impl<'a> Asking<'a> {
     pub(crate) fn registry(&self) -> &Registry<'a> {
         self.registry
             .get_or_init(|| Registry::new(&self.assembled.tree, self.limits))
+    }
+
+    /// The packages of one of these names that are installed.
+    pub(crate) fn installed<'s>(
+        &'s self,
+        files: &Look<'_>,
+        names: &'s [&str],
+    ) -> impl Iterator<Item = &'s Package> {
+        let all = self
+            .databases(files)
+            .iter()
+            .flat_map(|database| &database.packages);
+        let there = |p: &&Package| matches!(p.state, State::Installed | State::Incomplete);
+        all.filter(there).filter(|p| names.contains(&p.name.as_str()))
     }
 
     /// Asks for `topic`, if it is wanted, where the system is of a kind that `answers`.

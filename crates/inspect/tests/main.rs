@@ -11,9 +11,13 @@
 )]
 
 mod common;
+mod damage;
+mod door;
 mod hives;
+mod inside;
 mod os;
 mod packages;
 mod registry;
 mod sam;
+mod users;
 mod windows;

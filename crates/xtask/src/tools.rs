@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 54] = [
+const TOOLS: [(&str, &str); 56] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -63,6 +63,8 @@ const TOOLS: [(&str, &str); 54] = [
     ("mount", "mount"),
     ("script", "bsdutils"),
     ("osinfo-query", "libosinfo-bin"),
+    ("ssh-keygen", "openssh-client"),
+    ("cvtsudoers", "sudo"),
 ];
 
 /// Installs what is missing; does nothing where everything is there.

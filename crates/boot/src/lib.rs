@@ -1,3 +1,112 @@
 //! How a guest boots: its kernels, what their initramfs images hold, its boot loaders and their entries.
 //!
+//! ```text
+//!  partition tables ──▶ Firmware, Esp ─┐
+//!  grub.cfg, loader/entries … ──▶ Entry ─┼─▶ Boot ──▶ Kernel ──▶ Driver, Initramfs ──▶ ladder: Rung for each Bus
+//!  /boot, /lib/modules ────────────────┘
+//! ```
+//!
+//! * [`read`] answers with [`Boot`]: everything, each fact with where it was read.
+//! * [`initramfs::walk`] and [`initramfs::cpio::Reader`] go through images without unpacking them as a whole;
+//!   [`kmod::Index`] reads what `depmod` writes.
+//! * [`ladder()`] says on which disk controllers a kernel would find its root, as it is.
+//!
 //! Everything is read from the files of a [`h2k_guest::Tree`] by a [`h2k_guest::Look`]; nothing is run.
+//!
+//! Non-goals: changing anything; rating what was found, which depends on more than booting.
+
+mod bytes;
+mod firmware;
+pub mod initramfs;
+pub mod kernel;
+pub mod kmod;
+mod ladder;
+mod loader;
+
+pub use firmware::{BootCode, Firmware};
+pub use initramfs::{Compression, Generator, Initramfs, Leftover, LeftoverKind};
+pub use kernel::{Driver, Family, Kernel, Presence};
+pub use ladder::{Bus, Reach, Rung, ladder};
+pub use loader::{Entry, Esp, GrubEnv, Loader, LoaderKind, MenuEntry, Script, Section, Uki, grub_script};
+
+use h2k_guest::{Fact, Guest, Look, Unread};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// How a system boots.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Boot {
+    /// Which firmware it was installed for.
+    pub firmware: Option<Fact<Firmware>>,
+    /// Code in the first sectors of disks.
+    pub boot_code: Vec<BootCode>,
+    /// The EFI system partition.
+    pub esp: Option<Esp>,
+    /// Boot loaders, the one that is most likely in use first.
+    pub loaders: Vec<Loader>,
+    /// What they can start.
+    pub entries: Vec<Entry>,
+    /// Kernels of Linux, the default one first.
+    pub kernels: Vec<Kernel>,
+}
+
+impl Boot {
+    /// What is started when nobody chooses.
+    #[must_use]
+    pub fn default_entry(&self) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.default)
+    }
+
+    /// The entry that starts a kernel; the default one of several.
+    #[must_use]
+    pub fn entry_of(&self, kernel: &Kernel) -> Option<&Entry> {
+        let all = || {
+            self.entries
+                .iter()
+                .filter(|e| e.kernel_path.as_ref() == Some(&kernel.path))
+        };
+        all()
+            .find(|e| e.default)
+            .or_else(|| all().find(|e| !e.rescue))
+            .or_else(|| all().next())
+    }
+}
+
+/// Reads how the Linux system boots whose files `look` shows, on the disks of `guest`. What could not be read is
+/// remembered by `look`, or handed back where it lies on an EFI partition that the guest's table does not mount.
+#[must_use]
+pub fn read(look: &Look<'_>, guest: &Guest) -> (Boot, Vec<Unread>) {
+    match loader::mounted(look.tree(), guest) {
+        Some((Some(whole), device, point, listed)) => {
+            let inner = Look::new(&whole, look.limits());
+            let boot = system(
+                &inner,
+                guest,
+                Some(loader::Mounted::look(&inner, device, point, listed)),
+            );
+            (boot, inner.take_unread())
+        }
+        Some((None, device, point, listed)) => {
+            let esp = loader::Mounted::look(look, device, point, listed);
+            (system(look, guest, Some(esp)), Vec::new())
+        }
+        None => (system(look, guest, None), Vec::new()),
+    }
+}
+
+fn system(look: &Look<'_>, guest: &Guest, esp: Option<loader::Mounted>) -> Boot {
+    let disks = firmware::find(guest.devices(), esp.as_ref().map(|e| &e.facts));
+    let efi = disks.firmware.as_ref().is_some_and(|f| f.value == Firmware::Uefi);
+    let found = loader::find(look, esp.as_ref(), if efi { "efi" } else { "pc" });
+    let images = loader::Images::new(look, &found.entries);
+    let kernels = kernel::find(look, &found.entries, &images);
+    Boot {
+        firmware: disks.firmware,
+        boot_code: disks.code,
+        esp: esp.map(|e| e.facts),
+        loaders: found.loaders,
+        entries: found.entries,
+        kernels,
+    }
+}

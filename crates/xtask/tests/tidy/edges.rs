@@ -39,7 +39,11 @@ const ROOMS: [(&str, u8, &[&str]); 21] = [
             "h2k-xfs",
         ],
     ),
-    ("h2k-boot", 4, &["h2k-block", "h2k-fs", "h2k-guest"]),
+    (
+        "h2k-boot",
+        4,
+        &["h2k-block", "h2k-fs", "h2k-volume", "h2k-packages", "h2k-guest"],
+    ),
     (
         "h2k-systemd",
         4,

@@ -3,7 +3,7 @@
 use crate::run::{names, run};
 use std::path::Path;
 
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 29] = [
     "cat",
     "check",
     "checksum",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 28] = [
     "create",
     "df",
     "digest",
+    "doctor",
     "du",
     "filesystems",
     "find",

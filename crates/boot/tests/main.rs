@@ -8,3 +8,10 @@
     clippy::disallowed_methods,
     unreachable_pub
 )]
+
+mod common;
+mod damage;
+mod door;
+mod initramfs;
+mod kmod;
+mod loaders;

@@ -15,6 +15,10 @@ pub(super) const USAGE: u8 = 2;
 pub(super) const LEAKS: u8 = 3;
 /// `check`: damaged.
 pub(super) const DAMAGED: u8 = 4;
+/// `doctor`: the guest starts on a bus that is emulated, and not on virtio.
+pub(super) const EMULATED: u8 = 3;
+/// `doctor`: the guest does not start.
+pub(super) const WILL_NOT_BOOT: u8 = 4;
 /// `compare`: nobody can say.
 pub(super) const NOT_COMPARED: u8 = 2;
 
@@ -27,7 +31,8 @@ Exit status:
   130  stopped by Ctrl-C; 143 stopped by SIGTERM. Nothing is left of a target under way
 
   compare, reg diff:  0 equal, 1 different, 2 could not be compared
-  check, reg check:   0 clean, 1 could not be checked, 3 leaked clusters only, 4 damaged";
+  check, reg check:   0 clean, 1 could not be checked, 3 leaked clusters only, 4 damaged
+  doctor:             0 boots on virtio, 1 cannot be told, 3 boots on an emulated bus only, 4 does not boot";
 
 /// The exit code of a failure; `trouble` is the code of an ordinary one.
 pub(super) fn of(failure: &Failure, stop: &Stop, trouble: u8) -> u8 {

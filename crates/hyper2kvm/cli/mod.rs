@@ -11,6 +11,7 @@ mod copy_out;
 mod create;
 mod df;
 mod digest;
+mod doctor;
 mod du;
 mod exit;
 mod filesystems;
@@ -102,6 +103,7 @@ enum Command {
     Filesystems(filesystems::Args),
     Inspect(inspect::Args),
     CompareVms(compare_vms::Args),
+    Doctor(doctor::Args),
     Ls(ls::Args),
     Cat(cat::Args),
     Stat(stat::Args),
@@ -171,6 +173,7 @@ impl Command {
             Self::Filesystems(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
             Self::CompareVms(args) => args.run(context),
+            Self::Doctor(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Cat(args) => args.run(context),
             Self::Stat(args) => args.run(context),

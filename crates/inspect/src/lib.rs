@@ -17,6 +17,8 @@ pub mod cloud;
 mod compare;
 pub mod containers;
 pub mod environment;
+mod boot;
+mod doctor;
 pub mod firewall;
 pub mod journal;
 mod linux;
@@ -35,6 +37,7 @@ pub mod windows;
 pub use compare::{
     Comparison, DiskUsage, Profile, ProfileFilesystems, ProfileOs, ProfileServices, Reason, compare,
 };
+pub use doctor::{DOCTOR_SCHEMA, Diagnosis, Finding, Level, SystemDiagnosis, Verdict, diagnose};
 pub use mounts::{MountPoint, Mounts, NotMounted};
 pub use report::{Inspection, SCHEMA, Section, SystemFacts, inspect, inspect_system, inspect_trees, schema};
 pub use topic::{Topic, Topics};

@@ -4,6 +4,7 @@ use crate::agents::Agents;
 use crate::cloud::Cloud;
 use crate::containers::Containers;
 use crate::environment::Environment;
+use crate::boot;
 use crate::firewall::Firewalls;
 use crate::journal::{self, Journal};
 use crate::linux;
@@ -19,6 +20,7 @@ use crate::users::Users;
 use crate::windows;
 use h2k_block::{Error, Limits};
 use h2k_guest::registry::Registry;
+use h2k_boot::Boot;
 use h2k_guest::{Assembled, FilesystemFacts, Guest, Look, Source, System, SystemKind, Unread};
 use h2k_packages::{Database, Package, State};
 use schemars::JsonSchema;
@@ -71,6 +73,9 @@ pub struct SystemFacts {
     /// Swap, encrypted devices, volume groups, arrays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<Section<Storage>>,
+    /// Firmware, boot loader and its entries, kernels, initramfs images, drivers in them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Section<Boot>>,
     /// Packages, by the package manager's own database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packages: Option<Section<Packages>>,
@@ -211,6 +216,7 @@ pub fn inspect_system(
         os: asking.section(Topic::Os, true, if windows { windows::os } else { linux::os }),
         mounts: asking.section(Topic::Mounts, true, mounts::look),
         storage: asking.section(Topic::Storage, linux, linux::storage),
+        boot: asking.section(Topic::Boot, linux, boot::look),
         packages: asking.section(Topic::Packages, !windows, linux::packages),
         network: asking.section(Topic::Network, linux, linux::network),
         firewall: None,

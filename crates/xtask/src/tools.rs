@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 56] = [
+const TOOLS: [(&str, &str); 62] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -62,6 +62,12 @@ const TOOLS: [(&str, &str); 56] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("mount", "mount"),
     ("script", "bsdutils"),
+    ("cpio", "cpio"),
+    ("gzip", "gzip"),
+    ("lz4", "lz4"),
+    ("lzop", "lzop"),
+    ("bzip2", "bzip2"),
+    ("depmod", "kmod"),
     ("osinfo-query", "libosinfo-bin"),
     ("ssh-keygen", "openssh-client"),
     ("cvtsudoers", "sudo"),

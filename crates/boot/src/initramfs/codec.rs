@@ -77,7 +77,7 @@ pub(crate) fn open<'a>(compression: Compression, stream: &'a mut Stream<'_>) -> 
             return Err(Error::unsupported("an initramfs packed with bzip2 is not read"));
         }
         Compression::Lzma => {
-            let reader = lzma_rust2::LzmaReader::new_mem_limit(stream, kib, None);
+            let reader = lzma_rust2::LzmaReader::new_mem_limit(Single(stream), kib, None);
             Box::new(reader.map_err(|e| damaged(compression, &io::Error::other(e.to_string())))?)
         }
         Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(stream, false, kib)),
@@ -85,6 +85,17 @@ pub(crate) fn open<'a>(compression: Compression, stream: &'a mut Stream<'_>) -> 
         Compression::Lz4 => Box::new(Lz4::new(stream)),
         Compression::Zstd => zstd(stream).map_err(|e| damaged(compression, &e))?,
     })
+}
+
+/// Hands out single bytes: the decoder of lzma keeps what it was given beyond the end of its stream, and the next segment
+/// begins there. Images packed so are rare and old.
+struct Single<R>(R);
+
+impl<R: Read> Read for Single<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = out.len().min(1);
+        self.0.read(out.get_mut(..n).unwrap_or_default())
+    }
 }
 
 #[cfg(feature = "fast")]

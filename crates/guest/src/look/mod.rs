@@ -20,6 +20,9 @@ use std::cell::RefCell;
 /// What a configuration file may weigh. The largest that guests have are unit files and host lists of some MiB.
 const TEXT: u64 = 16 << 20;
 
+/// How many complaints are kept: a thousand say what a million would.
+const UNREAD: usize = 1000;
+
 /// The files of one system, looked at. Each call has an account of its own, and all together one more.
 #[derive(Debug)]
 pub struct Look<'a> {
@@ -64,12 +67,19 @@ impl<'a> Look<'a> {
         std::mem::take(&mut *self.unread.borrow_mut())
     }
 
+    /// Remembers what another look could not read.
+    pub fn remember(&self, more: Vec<Unread>) {
+        let mut all = self.unread.borrow_mut();
+        let room = UNREAD.saturating_sub(all.len());
+        all.extend(more.into_iter().take(room));
+    }
+
     /// Remembers that `source` could not be read.
     pub fn failed(&self, source: Source, error: &h2k_block::Error) {
         let entry = Unread::new(source, error);
         let mut all = self.unread.borrow_mut();
-        // A damaged directory is asked about more than once, and a thousand complaints say what a million would.
-        if all.len() < 1000 && !all.contains(&entry) {
+        // A damaged directory is asked about more than once.
+        if all.len() < UNREAD && !all.contains(&entry) {
             all.push(entry);
         }
     }

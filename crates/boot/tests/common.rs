@@ -1,0 +1,123 @@
+//! Guests in memory, and archives that cpio itself makes.
+
+use h2k_block::{Limits, MemDisk};
+use h2k_boot::{Boot, Initramfs};
+use h2k_fs::MemFs;
+use h2k_guest::{Device, Guest, Look, Tree};
+use h2k_testkit::oracle;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A guest with these files on its only filesystem.
+pub fn boot(files: &[(&str, &[u8])]) -> Boot {
+    let mut fs = MemFs::new();
+    for (path, content) in files {
+        fs.file(path, content.to_vec()).unwrap();
+    }
+    let (boot, unread) = boot_of(fs);
+    assert!(unread.is_empty(), "{unread:?}");
+    boot
+}
+
+pub fn boot_of(fs: MemFs) -> (Boot, Vec<h2k_guest::Unread>) {
+    let fs = Arc::new(fs);
+    let tree = Tree::new("/dev/sda1", fs);
+    let guest = Guest::of(
+        vec![Device::with_fs("/dev/sda1", MemFs::new())],
+        &Limits::default(),
+    );
+    let look = Look::new(&tree, &Limits::default());
+    let (boot, mut unread) = h2k_boot::read(&look, &guest);
+    unread.extend(look.take_unread());
+    (boot, unread)
+}
+
+/// A kernel's file: the head that the boot protocol asks for, and a version.
+pub fn kernel(banner: &str) -> Vec<u8> {
+    let mut head = vec![0; 0x1000];
+    head[0x202..0x206].copy_from_slice(b"HdrS");
+    head[0x206..0x208].copy_from_slice(&0x020f_u16.to_le_bytes());
+    head[0x20e..0x210].copy_from_slice(&0x0600_u16.to_le_bytes());
+    head[0x236] = 1;
+    head[0x800..0x800 + banner.len()].copy_from_slice(banner.as_bytes());
+    head
+}
+
+/// An archive of the files below `dir`, made by cpio.
+pub fn cpio(dir: &Path) -> Vec<u8> {
+    let made = dir.with_extension("cpio");
+    let script = "cd \"$1\" && find . -mindepth 1 | LC_ALL=C sort | cpio --quiet -o -H newc > \"$2\"";
+    oracle::ok(
+        "sh",
+        &["-c", script, "sh", dir.to_str().unwrap(), made.to_str().unwrap()],
+    );
+    std::fs::read(made).unwrap()
+}
+
+/// `bytes` packed by `program`, which reads and writes as gzip does.
+pub fn packed(program: &str, args: &[&str], bytes: &[u8]) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, out) = (dir.path().join("plain"), dir.path().join("packed"));
+    std::fs::write(&plain, bytes).unwrap();
+    let script = "in=$1 out=$2; shift 2; \"$@\" < \"$in\" > \"$out\"";
+    let mut all = vec![
+        "-c",
+        script,
+        "sh",
+        plain.to_str().unwrap(),
+        out.to_str().unwrap(),
+        program,
+    ];
+    all.extend(args);
+    oracle::ok("sh", &all);
+    std::fs::read(out).unwrap()
+}
+
+/// The image in `bytes`, which has to be readable.
+pub fn image(bytes: Vec<u8>) -> Initramfs {
+    let (image, errors) = Initramfs::read(&MemDisk::new(bytes), "/boot/initrd.img", &Limits::default());
+    assert!(errors.is_empty(), "{errors:?}");
+    image
+}
+
+/// Writes files below a fresh directory.
+pub fn files(all: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, content) in all {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    dir
+}
+
+/// An initramfs as Debian makes it with `MODULES=dep`, without virtio.
+pub fn debian() -> tempfile::TempDir {
+    files(&[
+        ("conf/initramfs.conf", b"MODULES=most\nCOMPRESS=zstd\n"),
+        ("conf/conf.d/driver-policy", b"MODULES=dep\n"),
+        ("conf/conf.d/resume", b"RESUME=/dev/sda5\n"),
+        ("scripts/functions", b"#!/bin/sh\n"),
+        ("init", b"#!/bin/sh\n"),
+        (
+            "usr/lib/modules/6.1.0-18-amd64/kernel/drivers/ata/ahci.ko",
+            &[7; 70_000],
+        ),
+        (
+            "usr/lib/modules/6.1.0-18-amd64/kernel/drivers/scsi/sd_mod.ko",
+            b"elf",
+        ),
+        (
+            "usr/lib/modules/6.1.0-18-amd64/kernel/drivers/block/virtio_blk.ko",
+            b"elf",
+        ),
+        (
+            "usr/lib/modules/6.1.0-18-amd64/modules.dep",
+            b"kernel/drivers/ata/ahci.ko:\nkernel/drivers/scsi/sd_mod.ko:\n",
+        ),
+        (
+            "etc/modprobe.d/hard.conf",
+            b"# no\nblacklist floppy\ninstall sctp /bin/true\n",
+        ),
+    ])
+}

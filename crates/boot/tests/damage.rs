@@ -1,0 +1,118 @@
+//! Damaged files end in answers, soon and in bounded memory.
+
+use crate::door::knock;
+use h2k_testkit::mutate::damage;
+use h2k_testkit::rng::Rng;
+
+/// A small archive of cpio, made by hand.
+pub fn archive() -> Vec<u8> {
+    let mut out = Vec::new();
+    let files: [(&str, &[u8]); 4] = [
+        ("conf/initramfs.conf", b"MODULES=most\n"),
+        ("lib/modules/6/a.ko", b"elf"),
+        ("lib/modules/6/modules.dep", b"a.ko:\n"),
+        ("TRAILER!!!", b""),
+    ];
+    for (name, content) in files {
+        let numbers = [
+            1,
+            0o100_644,
+            0,
+            0,
+            1,
+            0,
+            content.len(),
+            0,
+            0,
+            0,
+            0,
+            name.len() + 1,
+            0,
+        ];
+        out.extend(b"070701");
+        out.extend(numbers.iter().flat_map(|n| format!("{n:08x}").into_bytes()));
+        out.extend(name.bytes());
+        out.push(0);
+        out.resize(out.len().next_multiple_of(4), 0);
+        out.extend(content);
+        out.resize(out.len().next_multiple_of(4), 0);
+    }
+    out
+}
+
+/// A program with the sections of a unified kernel image.
+pub fn uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut out = vec![0; 64];
+    out[..2].copy_from_slice(b"MZ");
+    out[0x3c] = 64;
+    out.extend(b"PE\0\0");
+    out.extend(0x8664_u16.to_le_bytes());
+    out.extend(u16::try_from(sections.len()).unwrap().to_le_bytes());
+    out.extend([0; 16]);
+    let mut at = out.len() + 40 * sections.len();
+    for (name, content) in sections {
+        let len = u32::try_from(content.len()).unwrap().to_le_bytes();
+        let mut row = [0; 40];
+        row[..name.len()].copy_from_slice(name.as_bytes());
+        row[8..12].copy_from_slice(&len);
+        row[16..20].copy_from_slice(&len);
+        row[20..24].copy_from_slice(&u32::try_from(at).unwrap().to_le_bytes());
+        at += content.len();
+        out.extend(row);
+    }
+    for (_, content) in sections {
+        out.extend(*content);
+    }
+    out
+}
+
+const SCRIPT: &[u8] = b"set default=\"${saved}\"\nif [ x$a = xb ]; then set t=5; else set t=6; fi\n\
+    menuentry 'One' --id one {\n linux /vmlinuz root=$r ro\n initrd /a /b\n}\n\
+    submenu \"More\" {\n menuentry Two { linux /two; }\n}\nfunction f {\n set x=y\n}\nblscfg\n";
+
+#[test]
+fn a_hundred_thousand_mutations_end_in_answers() {
+    let modules = crate::kmod::made();
+    let index = std::fs::read(modules.path().join("lib/modules/1.0/modules.alias.bin")).unwrap();
+    let archive = archive();
+    let seeds = [
+        archive.clone(),
+        crate::common::packed("gzip", &["-n"], &archive),
+        crate::common::packed("xz", &["--check=crc32"], &archive),
+        crate::common::packed("xz", &["--format=lzma"], &archive),
+        crate::common::packed("lz4", &["-l"], &archive),
+        crate::common::packed("lzop", &[], &archive),
+        crate::common::packed("zstd", &["-q"], &archive),
+        index,
+        SCRIPT.to_vec(),
+        uki(&[(".uname", b"6.1"), (".linux", b"MZ"), (".initrd", &archive)]),
+        crate::common::kernel("6.1.0 (x) #1"),
+    ];
+    for seed in &seeds {
+        assert!(knock(seed) > 0, "the seeds are whole");
+    }
+    let mut rng = Rng::new(0x626f_6f74);
+    let (mut good, mut bad) = (0, 0);
+    for n in 0..100_000_usize {
+        let mut bytes = seeds[n % seeds.len()].clone();
+        let len = bytes.len();
+        damage(&mut rng, &mut bytes, 0..len);
+        match knock(&bytes) {
+            0 => bad += 1,
+            _ => good += 1,
+        }
+    }
+    assert!(
+        good > 1000 && bad > 1000,
+        "{good} good, {bad} bad: the damage does not bite"
+    );
+}
+
+#[test]
+fn variables_that_double_each_other_stay_small() {
+    let script = b"set a=0123456789\n".iter().copied();
+    let script: Vec<u8> = script.chain(b"set a=\"$a$a$a$a\"\n".repeat(200)).collect();
+    let text = h2k_guest::Text::new(b"x", &script);
+    let read = h2k_boot::grub_script(&text, &[]);
+    assert!(read.variables["a"].0.len() <= 4096);
+}

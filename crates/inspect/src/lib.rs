@@ -13,12 +13,12 @@
 //! Non-goals: opening images, printing, changing a guest, running anything of it.
 
 pub mod agents;
+mod boot;
 pub mod cloud;
 mod compare;
 pub mod containers;
-pub mod environment;
-mod boot;
 mod doctor;
+pub mod environment;
 pub mod firewall;
 pub mod journal;
 mod linux;

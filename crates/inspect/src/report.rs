@@ -1,10 +1,10 @@
 //! The report: systems, and sections of what is known of each.
 
 use crate::agents::Agents;
+use crate::boot;
 use crate::cloud::Cloud;
 use crate::containers::Containers;
 use crate::environment::Environment;
-use crate::boot;
 use crate::firewall::Firewalls;
 use crate::journal::{self, Journal};
 use crate::linux;
@@ -19,8 +19,8 @@ use crate::topic::{Topic, Topics};
 use crate::users::Users;
 use crate::windows;
 use h2k_block::{Error, Limits};
-use h2k_guest::registry::Registry;
 use h2k_boot::Boot;
+use h2k_guest::registry::Registry;
 use h2k_guest::{Assembled, FilesystemFacts, Guest, Look, Source, System, SystemKind, Unread};
 use h2k_packages::{Database, Package, State};
 use schemars::JsonSchema;

@@ -3,6 +3,7 @@
 use crate::device::Device;
 use crate::fstab::{FstabLine, fstab};
 use crate::guest::Guest;
+use crate::roles;
 use crate::spec::{self, Crypttab};
 use crate::system::{System, SystemKind, Systems};
 use crate::tree::Tree;
@@ -34,6 +35,8 @@ pub struct Assembled {
     pub system: Option<System>,
     /// What its fstab names and is not in the tree.
     pub left_out: Vec<LeftOut>,
+    /// Where something is mounted that its fstab does not name, and what says so.
+    pub unlisted: Vec<(Vec<u8>, String)>,
 }
 
 /// Filesystems that are not on any disk.
@@ -138,6 +141,7 @@ impl Guest {
             tree: Tree::new(device.name.clone(), opened.fs),
             system: None,
             left_out: Vec::new(),
+            unlisted: Vec::new(),
         })
     }
 
@@ -149,12 +153,23 @@ impl Guest {
     pub fn assemble(&self, system: &System) -> Result<Assembled> {
         let root = self.device(&system.device)?;
         let fs = self.open_subvolume(root, system.subvolume.as_deref())?;
+        let tree = match &system.deployment {
+            Some(path) => roles::deployed(system, fs, path, &mut self.meter())?,
+            None => Tree::new(system.source(), fs),
+        };
+        // What a deployment shows besides itself was mounted with it.
+        let shown = tree
+            .mounts()
+            .iter()
+            .skip(1)
+            .map(|m| (m.point.clone(), "the deployment of OSTree".to_owned()));
         let mut assembled = Assembled {
-            tree: Tree::new(system.source(), fs),
+            unlisted: shown.collect(),
+            tree,
             system: Some(system.clone()),
             left_out: Vec::new(),
         };
-        if system.kind == SystemKind::Windows {
+        if matches!(system.kind, SystemKind::Windows | SystemKind::Dos) {
             return Ok(assembled);
         }
         let mut meter = self.meter();
@@ -192,6 +207,9 @@ impl Guest {
                     expected,
                 });
             }
+        }
+        if system.kind == SystemKind::Linux {
+            self.add_by_role(system, &mut assembled, &mut self.meter());
         }
         Ok(assembled)
     }

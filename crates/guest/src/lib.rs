@@ -28,6 +28,7 @@ pub mod look;
 mod open;
 mod probe;
 pub mod registry;
+mod roles;
 mod spec;
 mod system;
 mod tree;

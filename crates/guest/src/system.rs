@@ -55,6 +55,9 @@ pub struct System {
     pub device: String,
     /// The subvolume that is its root, if not what is shown without options.
     pub subvolume: Option<Vec<u8>>,
+    /// The directory that is its root, where the filesystem's own root is not: a deployment of OSTree,
+    /// `ostree/deploy/fedora/deploy/HASH.0`.
+    pub deployment: Option<Vec<u8>>,
     /// What it is.
     pub kind: SystemKind,
     /// What it calls itself, where that is known: `Debian GNU/Linux 12 (bookworm)`.
@@ -62,6 +65,16 @@ pub struct System {
 }
 
 impl System {
+    fn of(device: String, subvolume: Option<Vec<u8>>, found: probe::Found) -> Self {
+        Self {
+            device,
+            subvolume,
+            deployment: found.deployment,
+            kind: found.kind,
+            name: found.name,
+        }
+    }
+
     /// Its root as guestfish spells it: `/dev/sda2`, `btrfsvol:/dev/sda2/root`.
     #[must_use]
     pub fn source(&self) -> String {
@@ -120,13 +133,8 @@ impl Guest {
     fn systems_on(&self, device: &Device) -> Result<Vec<System>> {
         let opened = self.open(device)?;
         let look = |fs: &dyn FsRead, subvolume: Option<Vec<u8>>| -> Result<Option<System>> {
-            let kind = probe::system(fs).map_err(|e| e.through(device.name.clone()))?;
-            Ok(kind.map(|kind| System {
-                device: device.name.clone(),
-                subvolume,
-                kind,
-                name: probe::pretty_name(fs),
-            }))
+            let found = probe::look(fs).map_err(|e| e.through(device.name.clone()))?;
+            Ok(found.map(|found| System::of(device.name.clone(), subvolume, found)))
         };
         let Some(subvolumes) = &opened.subvolumes else {
             return Ok(look(&*opened.fs, None)?.into_iter().collect());
@@ -190,19 +198,14 @@ impl Guest {
             return Ok(system);
         }
         let fs = self.open_subvolume(holder, subvolume.as_deref())?;
-        let kind = probe::system(&*fs)?.ok_or_else(|| {
+        let found = probe::look(&*fs)?.ok_or_else(|| {
             Error::new(
                 Class::Invalid,
                 format!("no operating system has its root on {source}"),
             )
             .advise(format!("to look into the filesystem alone: --mount {source}:/"))
         })?;
-        Ok(System {
-            device,
-            subvolume,
-            kind,
-            name: probe::pretty_name(&*fs),
-        })
+        Ok(System::of(device, subvolume, found))
     }
 }
 

@@ -64,6 +64,12 @@ impl Tree {
     #[must_use]
     pub fn new(source: impl Into<String>, fs: Arc<dyn FsRead>) -> Self {
         let root = fs.root();
+        Self::rooted(source, fs, root)
+    }
+
+    /// As [`new`](Self::new), with a directory of the filesystem as the root.
+    #[must_use]
+    pub fn rooted(source: impl Into<String>, fs: Arc<dyn FsRead>, root: Node) -> Self {
         Self {
             mounts: vec![Mount {
                 point: b"/".to_vec(),

@@ -13,4 +13,5 @@ mod assembly;
 mod damage;
 mod door;
 mod look;
+mod systems;
 mod tree;

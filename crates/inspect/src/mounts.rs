@@ -52,6 +52,11 @@ pub struct NotMounted {
 pub(crate) fn look(asking: &Asking<'_>, _: &Look<'_>) -> Mounts {
     let table = || Source::named("/etc/fstab");
     let tree = &asking.assembled.tree;
+    let unlisted = |point: &[u8]| {
+        let mut all = asking.assembled.unlisted.iter();
+        all.find(|(at, _)| at == point)
+            .map(|(_, why)| Source::named(why.clone()))
+    };
     let mounted = tree.mounts().iter().map(|mount| {
         let facts = mount.fs.facts();
         let root = mount.point.is_empty() || mount.point == b"/";
@@ -63,7 +68,7 @@ pub(crate) fn look(asking: &Asking<'_>, _: &Look<'_>) -> Mounts {
             source: if root {
                 Source::named(format!("the files on {}", asking.system.source()))
             } else {
-                table()
+                unlisted(&mount.point).unwrap_or_else(table)
             },
         }
     });

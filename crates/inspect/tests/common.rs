@@ -81,3 +81,13 @@ pub fn rig_file(name: &str, path: &str) -> Option<Vec<u8>> {
 pub fn value<'a>(section: &'a Value, name: &str) -> &'a Value {
     &section[name]["value"]
 }
+
+/// The text in the field `name`; a hyphen where there is none.
+pub fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or("-")
+}
+
+/// The items of a list.
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}

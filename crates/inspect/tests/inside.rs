@@ -1,16 +1,8 @@
 //! Environment, clouds, agents, containers.
 
-use crate::common::{asked, rig_guest, section, system};
+use crate::common::{asked, list, rig_guest, section, system, text};
 use h2k_inspect::Topic;
 use serde_json::{Value, json};
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or("-")
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().unwrap()
-}
 
 #[test]
 fn variables_are_read_from_tables_and_from_scripts() {

@@ -31,8 +31,11 @@ fn line(os: &Value) -> String {
     names.map(word).join(" ")
 }
 
+/// Paths, and what stands there.
+type Files = &'static [(&'static str, &'static str)];
+
 /// Release files as the distributions have them, and what is concluded.
-const RELEASES: &[(&[(&str, &str)], &str)] = &[
+const RELEASES: &[(Files, &str)] = &[
     (
         &[
             (
@@ -299,6 +302,60 @@ fn release_files_name_distribution_version_and_package_manager() {
         assert_eq!(line(&os), *expected, "{files:?}");
         assert_eq!(os["unread"], json!([]));
     }
+}
+
+#[test]
+fn the_bsds_and_small_systems_are_named_with_their_version() {
+    let cases: &[(Files, &str, &str)] = &[
+        (
+            &[
+                (
+                    "/bin/freebsd-version",
+                    "#!/bin/sh\nUSERLAND_VERSION=\"13.1-RELEASE-p3\"\n",
+                ),
+                ("/etc/master.passwd", ""),
+                (
+                    "/etc/rc.conf",
+                    "hostname=\"fb.example.org\"\nsshd_enable=\"YES\"\n",
+                ),
+            ],
+            "FreeBSD 13.1-RELEASE-p3",
+            "freebsd 13 1 pkg pkg freebsd13.1",
+        ),
+        (
+            &[
+                ("/netbsd", ""),
+                ("/etc/master.passwd", ""),
+                ("/etc/release", "NetBSD 9.0/amd64\n\nBuild settings:\n"),
+                ("/etc/rc.conf", "hostname=fb.example.org\n"),
+            ],
+            "NetBSD 9.0",
+            "netbsd 9 0 pkgsrc pkgin netbsd9.0",
+        ),
+        (
+            &[
+                ("/bsd", ""),
+                ("/etc/master.passwd", ""),
+                ("/etc/motd", "OpenBSD 7.0 (GENERIC.MP) #232: Thu Sep 30\n"),
+                ("/etc/myname", "fb.example.org\n"),
+            ],
+            "OpenBSD 7.0",
+            "openbsd 7 0 tgz pkg_add openbsd7.0",
+        ),
+    ];
+    for (files, product, expected) in cases {
+        let os = asked(system(files), Topic::Os);
+        assert_eq!(value(&os, "product-name"), product);
+        assert_eq!(line(&os), *expected);
+        assert_eq!(value(&os, "hostname"), "fb.example.org");
+    }
+    let os = asked(
+        system(&[("/service/vm", ""), ("/etc/version", "3.3.0\n")]),
+        Topic::Os,
+    );
+    assert_eq!(value(&os, "product-name"), "MINIX 3.3.0");
+    let os = asked(system(&[("/KERNEL.SYS", ""), ("/COMMAND.COM", "")]), Topic::Os);
+    assert_eq!(value(&os, "product-name"), "FreeDOS");
 }
 
 #[test]

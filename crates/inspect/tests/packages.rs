@@ -1,13 +1,9 @@
 //! What is installed.
 
-use crate::common::{asked, rig_file, rig_guest, section, shared_guest, system};
+use crate::common::{asked, rig_file, rig_guest, section, shared_guest, system, text};
 use h2k_inspect::Topic;
 use h2k_testkit::oracle;
 use serde_json::Value;
-
-fn text<'a>(package: &'a Value, name: &str) -> &'a str {
-    package[name].as_str().unwrap_or("-")
-}
 
 /// `name version release arch state` of each package, sorted.
 fn lines(packages: &Value) -> Vec<String> {

@@ -1,18 +1,10 @@
 //! Who may use a system.
 
-use crate::common::{asked, rig_file, rig_guest, section, system};
+use crate::common::{asked, list, rig_file, rig_guest, section, system, text};
 use h2k_inspect::Topic;
 use h2k_testkit::oracle;
 use serde_json::{Value, json};
 use std::path::Path;
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or("-")
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().unwrap()
-}
 
 #[test]
 fn users_have_their_groups_and_what_is_known_of_their_passwords() {

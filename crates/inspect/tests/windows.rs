@@ -15,12 +15,14 @@ pub fn facts(files: &[(&str, Vec<u8>)]) -> SystemFacts {
     let system = System {
         device: "/dev/sda2".to_owned(),
         subvolume: None,
+        deployment: None,
         kind: SystemKind::Windows,
         name: None,
     };
     let assembled = Assembled {
         tree: tree(files),
         left_out: Vec::new(),
+        unlisted: Vec::new(),
         system: None,
     };
     inspect_system(&guest, &system, &assembled, &Topics::all(), &limits)

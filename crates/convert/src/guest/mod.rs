@@ -118,6 +118,7 @@ impl OpenGuest {
                 tree: self.guest.mount(&wishes?)?,
                 system: None,
                 left_out: Vec::new(),
+                unlisted: Vec::new(),
             });
         }
         match &self.root {

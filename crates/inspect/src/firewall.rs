@@ -3,6 +3,7 @@
 use h2k_guest::{Fact, Source};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Every firewall that is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -106,6 +107,8 @@ pub struct Rule {
     pub direction: Option<String>,
     /// `allow`, `deny`, `reject` …; absent where the text tells.
     pub action: Option<String>,
+    /// What it is made of, where its tool names the parts: `protocol`, `local-port`, `application`, `profile` …
+    pub parts: BTreeMap<String, Vec<String>>,
     /// Where it was read.
     pub source: Source,
 }
@@ -157,6 +160,7 @@ impl Rule {
             enabled: true,
             direction: None,
             action: None,
+            parts: BTreeMap::new(),
             source,
         }
     }

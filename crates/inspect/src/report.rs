@@ -85,6 +85,9 @@ pub struct SystemFacts {
     /// Drive letters of Windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drives: Option<Section<windows::Drives>>,
+    /// Reboots and installations that wait, of Windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updates: Option<Section<windows::Updates>>,
     /// Topics whose answer has another form for Windows than for other systems.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub windows: Option<windows::WindowsFacts>,
@@ -218,9 +221,14 @@ pub fn inspect_system(
         storage: asking.section(Topic::Storage, linux, linux::storage),
         boot: asking.section(Topic::Boot, linux, boot::look),
         packages: asking.section(Topic::Packages, !windows, linux::packages),
-        network: asking.section(Topic::Network, linux, linux::network),
-        firewall: None,
+        network: asking.section(
+            Topic::Network,
+            linux || windows,
+            if windows { windows::network } else { linux::network },
+        ),
+        firewall: asking.section(Topic::Firewall, windows, windows::firewall),
         drives: asking.section(Topic::Drives, windows, windows::drives),
+        updates: asking.section(Topic::Updates, windows, windows::updates),
         windows: if windows { windows::look(&asking) } else { None },
         services: asking.section(Topic::Services, windows, windows::services),
         drivers: asking.section(Topic::Drivers, windows, windows::drivers),

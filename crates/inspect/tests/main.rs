@@ -19,5 +19,6 @@ mod os;
 mod packages;
 mod registry;
 mod sam;
+mod settings;
 mod users;
 mod windows;

@@ -23,6 +23,7 @@ pub(crate) use cloud::look as cloud;
 pub(crate) use containers::look as containers;
 pub(crate) use environment::look as environment;
 pub(crate) use network::look as network;
+pub(crate) use network::{address_with, hosts, with_length};
 pub(crate) use os::look as os;
 pub(crate) use packages::look as packages;
 pub(crate) use security::look as security;

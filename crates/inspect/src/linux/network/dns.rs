@@ -158,7 +158,7 @@ pub(super) fn drop_ins(look: &Look<'_>, dirs: &[&str], ending: &[u8]) -> Vec<Tex
 }
 
 /// hosts(5).
-pub(super) fn hosts(text: &Text) -> Vec<Host> {
+pub(crate) fn hosts(text: &Text) -> Vec<Host> {
     text.spoken()
         .filter_map(|line| {
             let mut words = line.text.split('#').next()?.split_whitespace();

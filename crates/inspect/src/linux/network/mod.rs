@@ -8,6 +8,9 @@ mod dns;
 #[allow(dead_code)]
 mod parse;
 
+pub(crate) use dns::hosts;
+pub(crate) use parse::{address_with, network as with_length};
+
 use crate::network::Network;
 use crate::report::Asking;
 use h2k_guest::Look;

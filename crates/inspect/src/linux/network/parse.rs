@@ -16,7 +16,7 @@ pub(super) fn address(fact: &Fact<String>) -> IpAddress {
 }
 
 /// As [`address`], with a length or mask that stands elsewhere and counts where the address has none.
-pub(super) fn address_with(fact: &Fact<String>, mask: Option<&str>) -> IpAddress {
+pub(crate) fn address_with(fact: &Fact<String>, mask: Option<&str>) -> IpAddress {
     let mut found = address(fact);
     found.prefix = found.prefix.or_else(|| mask.and_then(prefix));
     found
@@ -100,7 +100,7 @@ pub(super) fn route(destination: &str, gateway: Option<&str>, source: Source) ->
 }
 
 /// `10.0.0.0` and `255.0.0.0` as `10.0.0.0/8`.
-pub(super) fn network(address: &str, mask: Option<&str>) -> String {
+pub(crate) fn network(address: &str, mask: Option<&str>) -> String {
     match mask.and_then(prefix) {
         Some(bits) if !address.contains('/') => format!("{}/{bits}", address.trim()),
         _ => address.trim().to_owned(),

@@ -1,0 +1,322 @@
+//! Settings of a Windows guest, made of registry text.
+
+use crate::hives::hive;
+use crate::windows::facts;
+use h2k_guest::Fact;
+use h2k_inspect::SystemFacts;
+
+const NIC: &str = "{11111111-2222-3333-4444-555555555555}";
+const GHOST: &str = "{99999999-2222-3333-4444-555555555555}";
+
+/// A list of texts as regedit writes it.
+fn many(texts: &[&str]) -> String {
+    let text: String = texts.iter().map(|t| format!("{t}\0")).collect::<String>() + "\0";
+    let bytes: Vec<String> = text
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    format!("hex(7):{}", bytes.join(","))
+}
+
+fn system() -> String {
+    let control = "X\\ControlSet001\\Control";
+    let services = "X\\ControlSet001\\Services";
+    let class = "{4d36e972-e325-11ce-bfc1-08002be10318}";
+    let pci = "PCI\\\\VEN_15AD&DEV_07B0&SUBSYS_07B015AD&REV_01\\\\FF565000AC4E9EFE00";
+    let renames: Vec<String> = "\\??\\C:\\a\0\0"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    format!(
+        r#"[X\Select]
+"Current"=dword:00000001
+[{services}\Tcpip\Parameters]
+"SearchList"="a.example,b.example"
+[{services}\Tcpip\Parameters\Interfaces\{NIC}]
+"EnableDHCP"=dword:00000000
+"IPAddress"={ips}
+"SubnetMask"={masks}
+"DefaultGateway"={gateway}
+"DefaultGatewayMetric"={metric}
+"NameServer"="192.0.2.53,192.0.2.54"
+"Domain"="example.com"
+"MTU"=dword:000005a0
+"DhcpIPAddress"="192.0.2.99"
+"DhcpSubnetMask"="255.255.255.0"
+"DhcpServer"="192.0.2.1"
+[{services}\Tcpip\Parameters\Interfaces\{GHOST}]
+"EnableDHCP"=dword:00000001
+[{services}\Tcpip\Parameters\PersistentRoutes]
+"198.51.100.0,255.255.255.0,192.0.2.7,5"=""
+[{services}\Tcpip6\Parameters]
+"DisabledComponents"=dword:000000ff
+[{services}\NetBT\Parameters\Interfaces\Tcpip_{NIC}]
+"NameServerList"={wins}
+"NetbiosOptions"=dword:00000002
+[{control}\Network\{class}\{NIC}\Connection]
+"Name"="Ethernet0"
+"PnpInstanceID"="{pci}"
+[{control}\Class\{class}\0001]
+"NetCfgInstanceId"="{NIC}"
+"DriverDesc"="vmxnet3 Ethernet Adapter"
+"NetworkAddress"="005056AABBCC"
+[X\ControlSet001\Enum\{pci_key}]
+"Service"="vmxnet3ndis6"
+[{services}\SharedAccess\Parameters\FirewallPolicy\PublicProfile]
+"EnableFirewall"=dword:00000001
+[{services}\SharedAccess\Parameters\FirewallPolicy\DomainProfile]
+"EnableFirewall"=dword:00000000
+"DefaultInboundAction"=dword:00000000
+[{services}\SharedAccess\Parameters\FirewallPolicy\FirewallRules]
+"RDP"="v2.30|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Domain|Profile=Private|LPort=3389|App=%SystemRoot%\\system32\\svchost.exe|Svc=termservice|Name=Remote Desktop|"
+"Old"="v2.10|Action=Block|Active=FALSE|Dir=Out|Protocol=17|RPort=137|Name=NetBIOS|"
+[{services}\MpsSvc]
+"Start"=dword:00000002
+[{services}\VMTools]
+"Type"=dword:00000010
+"Start"=dword:00000002
+[{services}\pvscsi]
+"Type"=dword:00000001
+"Start"=dword:00000000
+[{services}\partmgr\Parameters]
+"SanPolicy"=dword:00000001
+[{control}\Session Manager]
+"PendingFileRenameOperations"=hex(7):{renames}
+[{control}\Session Manager\Power]
+"HiberbootEnabled"=dword:00000001
+[{control}\Session Manager\Memory Management]
+"PagingFiles"={page}
+[{control}\Session Manager\Environment]
+"Path"="%SystemRoot%\\system32"
+[{control}\TimeZoneInformation]
+"TimeZoneKeyName"="W. Europe Standard Time"
+"Bias"=dword:ffffffc4
+"RealTimeIsUniversal"=hex(b):01,00,00,00,00,00,00,00
+[{control}\Nls\Language]
+"InstallLanguage"="0407"
+[{control}\Terminal Server]
+"fDenyTSConnections"=dword:00000000
+"#,
+        ips = many(&["192.0.2.10", "192.0.2.11"]),
+        masks = many(&["255.255.255.0", "255.255.255.128"]),
+        gateway = many(&["192.0.2.1"]),
+        metric = many(&["10"]),
+        wins = many(&["192.0.2.80", "192.0.2.81"]),
+        page = many(&["?:\\pagefile.sys"]),
+        renames = renames.join(","),
+        pci_key = pci.replace("\\\\", "\\"),
+    )
+}
+
+const SOFTWARE: &str = r#"[X\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending]
+[X\Microsoft\Windows\CurrentVersion\Uninstall\{A}]
+"DisplayName"="VMware Tools"
+"DisplayVersion"="12.3.5"
+[X\Policies\Microsoft\Windows\DeviceInstall\Restrictions]
+"DenyUnspecified"=dword:00000001
+[X\Microsoft\Windows\CurrentVersion\Group Policy\History\{35378EAC-683F-11D2-A89A-00C04FBBCFA2}\0]
+"DisplayName"="Default Domain Policy"
+[X\Microsoft\Windows\CurrentVersion\Policies\System]
+"EnableLUA"=dword:00000001
+"#;
+
+fn guest() -> SystemFacts {
+    facts(&[
+        ("/Windows/System32/config/SYSTEM", hive(&system())),
+        ("/Windows/System32/config/SOFTWARE", hive(SOFTWARE)),
+        (
+            "/Windows/System32/config/DEFAULT",
+            hive(
+                "[X\\Control Panel\\International]\n\"LocaleName\"=\"de-DE\"\n[X\\Keyboard Layout\\Preload]\n\"1\"=\"00000407\"\n",
+            ),
+        ),
+        (
+            "/Windows/System32/drivers/etc/hosts",
+            b"192.0.2.200 build\r\n".to_vec(),
+        ),
+        ("/hiberfil.sys", b"HIBR....".to_vec()),
+    ])
+}
+
+fn value<T: Clone>(fact: &Option<Fact<T>>) -> Option<T> {
+    fact.as_ref().map(|f| f.value.clone())
+}
+
+#[test]
+fn every_address_of_an_adapter_is_told_with_the_adapters_name() {
+    let network = guest().network.unwrap();
+    assert_eq!(network.unread, []);
+    let network = network.found;
+    let nic = network
+        .connections
+        .iter()
+        .find(|c| c.name == "Ethernet0")
+        .unwrap();
+    assert_eq!(
+        serde_json::to_value(nic.ipv4.as_ref().unwrap().value).unwrap(),
+        "static"
+    );
+    assert_eq!(
+        serde_json::to_value(nic.ipv6.as_ref().unwrap().value).unwrap(),
+        "disabled"
+    );
+    let addresses: Vec<_> = nic
+        .addresses
+        .iter()
+        .map(|a| (a.address.as_str(), a.prefix))
+        .collect();
+    assert_eq!(addresses, [("192.0.2.10", Some(24)), ("192.0.2.11", Some(25))]);
+    let ends = format!("Interfaces\\{NIC}\\IPAddress");
+    assert!(nic.addresses[0].source.as_str().ends_with(&ends));
+    assert_eq!(nic.gateways[0].value, "192.0.2.1");
+    let servers: Vec<_> = nic.name_servers.iter().map(|f| f.value.as_str()).collect();
+    assert_eq!(servers, ["192.0.2.53", "192.0.2.54"]);
+    assert_eq!(
+        (value(&nic.mtu), nic.search[0].value.as_str()),
+        (Some(1440), "example.com")
+    );
+    assert_eq!(nic.matching.macs, ["00:50:56:9e:4e:ac"]);
+    assert_eq!(nic.matching.drivers, ["vmxnet3ndis6"]);
+    assert_eq!(value(&nic.cloned_mac).unwrap(), "00:50:56:aa:bb:cc");
+    assert_eq!(nic.parameters["wins"], "192.0.2.80 192.0.2.81");
+    assert_eq!(
+        (
+            nic.parameters["netbios"].as_str(),
+            nic.parameters["gateway-metric"].as_str()
+        ),
+        ("off", "10")
+    );
+    assert_eq!(
+        (nic.parameters["adapter"].as_str(), &nic.ignored),
+        ("vmxnet3 Ethernet Adapter", &None)
+    );
+    let ghost = network.connections.iter().find(|c| c.name == GHOST).unwrap();
+    assert!(ghost.ignored.is_some());
+    let routes = &network
+        .connections
+        .iter()
+        .find(|c| c.name == "persistent routes")
+        .unwrap()
+        .routes;
+    assert_eq!(
+        (
+            routes[0].destination.as_str(),
+            routes[0].gateway.as_deref(),
+            routes[0].metric
+        ),
+        ("198.51.100.0/24", Some("192.0.2.7"), Some(5))
+    );
+    let lease = &network.last_leases[0];
+    assert_eq!(
+        (lease.address.as_str(), lease.prefix, lease.server.as_deref()),
+        ("192.0.2.99", Some(24), Some("192.0.2.1"))
+    );
+    assert_eq!(network.dns.hosts[0].names, ["build"]);
+    assert_eq!(network.dns.search.len(), 2);
+}
+
+#[test]
+fn firewall_rules_are_taken_apart() {
+    let section = guest().firewall.unwrap();
+    let [firewall] = section.found.firewalls.as_slice() else {
+        panic!()
+    };
+    assert_eq!(value(&firewall.enabled), Some(true));
+    let zones: Vec<_> = firewall
+        .zones
+        .iter()
+        .map(|z| (z.name.as_str(), z.enabled, z.target.as_deref()))
+        .collect();
+    assert_eq!(
+        zones,
+        [
+            ("domain", Some(false), Some("accept")),
+            ("public", Some(true), Some("drop"))
+        ]
+    );
+    let rule = |name: &str| {
+        firewall
+            .rules
+            .iter()
+            .find(|r| r.name.as_deref() == Some(name))
+            .unwrap()
+    };
+    let desktop = rule("Remote Desktop");
+    assert_eq!(
+        (
+            desktop.enabled,
+            desktop.direction.as_deref(),
+            desktop.action.as_deref()
+        ),
+        (true, Some("in"), Some("allow"))
+    );
+    assert_eq!(desktop.parts["protocol"], ["tcp"]);
+    assert_eq!(desktop.parts["local-port"], ["3389"]);
+    assert_eq!(desktop.parts["profile"], ["Domain", "Private"]);
+    assert_eq!(desktop.parts["service"], ["termservice"]);
+    let old = rule("NetBIOS");
+    assert_eq!(
+        (old.enabled, old.direction.as_deref(), old.action.as_deref()),
+        (false, Some("out"), Some("deny"))
+    );
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_migration_is_told() {
+    let facts = guest();
+    let updates = facts.updates.unwrap().found;
+    assert!(updates.reboot_pending);
+    assert_eq!(
+        (updates.reasons.len(), value(&updates.file_renames)),
+        (2, Some(1))
+    );
+    let windows = facts.windows.unwrap();
+    let storage = windows.storage.unwrap().found;
+    assert_eq!(value(&storage.hibernation).unwrap(), "hibernated");
+    assert_eq!(
+        (value(&storage.fast_startup), value(&storage.san_policy)),
+        (Some(true), Some(1))
+    );
+    assert_eq!(storage.page_files[0].value, "?:\\pagefile.sys");
+    let security = windows.security.unwrap().found;
+    assert_eq!(security.device_installation[0].value, "DenyUnspecified=1");
+    assert_eq!(security.group_policies[0].value, "Default Domain Policy");
+    assert_eq!(
+        (
+            value(&security.remote_desktop),
+            value(&security.user_account_control)
+        ),
+        (Some(true), Some(true))
+    );
+    let locale = windows.locale.unwrap().found;
+    assert_eq!(value(&locale.time_zone).unwrap(), "W. Europe Standard Time");
+    assert_eq!(
+        (value(&locale.bias), value(&locale.clock_is_utc)),
+        (Some(-60), Some(true))
+    );
+    assert_eq!(
+        (
+            value(&locale.format).unwrap().as_str(),
+            locale.keyboards[0].value.as_str()
+        ),
+        ("de-DE", "00000407")
+    );
+    let environment = windows.environment.unwrap().found;
+    assert_eq!(
+        (
+            environment.variables[0].name.as_str(),
+            environment.variables[0].value.as_str()
+        ),
+        ("Path", "%SystemRoot%\\system32")
+    );
+    let agents = windows.agents.unwrap().found.agents;
+    let [vmware] = agents.as_slice() else {
+        panic!("{agents:?}")
+    };
+    assert_eq!(vmware.name, "vmware-tools");
+    assert_eq!(vmware.applications[0].value, "VMware Tools 12.3.5");
+    let services: Vec<_> = vmware.services.iter().map(|s| s.value.as_str()).collect();
+    assert_eq!(services, ["pvscsi: boot", "VMTools: automatic"]);
+}

@@ -1,6 +1,6 @@
 //! `inspect` and `compare-vms` as a user sees them.
 
-use super::linux;
+use super::{larger, linux};
 use crate::run::run;
 
 #[test]
@@ -67,4 +67,36 @@ fn one_topic_is_shown_in_full_and_others_are_not_looked_at() {
     );
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("mounts"), "the topics there are: {wrong:?}");
+}
+
+/// What virt-inspector printed for these guests, line by line. It differs where ours is right:
+/// * virt-inspector writes `(none)` for a URL or an architecture that rpm does not have; we write nothing.
+/// * it leaves out the source package of rpm packages, which it has for Debian's.
+#[test]
+fn virt_inspector_s_users_find_what_they_know() {
+    for name in ["debian", "fedora-btrfs", "windows"] {
+        let dir = tempfile::tempdir().unwrap();
+        let Some(image) = larger(name, dir.path()) else {
+            return;
+        };
+        let recorded = h2k_testkit::corpus::shared().unwrap();
+        let recorded = std::fs::read_to_string(recorded.join(format!("guests/{name}.inspect.xml"))).unwrap();
+        let ours = run(dir.path(), &["inspect", "--xml", image.to_str().unwrap()])
+            .good()
+            .out;
+        let rpm = recorded.contains("<package_format>rpm</package_format>");
+        let theirs: Vec<&str> = recorded
+            .lines()
+            .filter(|l| !matches!(l.trim(), "<url>(none)</url>" | "<arch>(none)</arch>"))
+            .collect();
+        let ours: Vec<&str> = ours
+            .lines()
+            .filter(|l| !(rpm && l.trim().starts_with("<source_package>")))
+            .collect();
+        for (number, (their, our)) in theirs.iter().zip(&ours).enumerate() {
+            assert_eq!(their, our, "{name}, line {number}");
+        }
+        assert_eq!(theirs.len(), ours.len(), "{name}");
+        assert!(theirs.len() > 50, "{name}: next to nothing was compared");
+    }
 }

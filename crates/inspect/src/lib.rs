@@ -33,6 +33,7 @@ pub mod storage;
 mod topic;
 pub mod users;
 pub mod windows;
+mod xml;
 
 pub use compare::{
     Comparison, DiskUsage, Profile, ProfileFilesystems, ProfileOs, ProfileServices, Reason, compare,
@@ -41,3 +42,4 @@ pub use doctor::{DOCTOR_SCHEMA, Diagnosis, Finding, Level, SystemDiagnosis, Verd
 pub use mounts::{MountPoint, Mounts, NotMounted};
 pub use report::{Inspection, SCHEMA, Section, SystemFacts, inspect, inspect_system, inspect_trees, schema};
 pub use topic::{Topic, Topics};
+pub use xml::virt_inspector;

@@ -2,7 +2,7 @@ mod outline;
 
 use super::guest::GuestArgs;
 use super::{Context, Outcome, exit};
-use crate::term::shown;
+use crate::term::{Screen, shown};
 use h2k_convert::Failure;
 use h2k_inspect::{Inspection, Topic, Topics};
 use outline::Outline;
@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// Tell where each fact was read
     #[arg(long)]
     sources: bool,
+    /// Print what virt-inspector would, in its own form of XML
+    #[arg(long, conflicts_with_all = ["only", "sources"])]
+    xml: bool,
     /// Print the JSON Schema that the output of --json obeys
     #[arg(long, exclusive = true)]
     schema: bool,
@@ -57,6 +60,12 @@ impl Args {
             return Ok(exit::DONE);
         }
         let guest = self.guest.open_disks(&self.disks)?;
+        if self.xml {
+            let inspection = guest.inspect(&Topics::only(&VIRT_INSPECTOR))?;
+            screen.say(&h2k_inspect::virt_inspector(&inspection));
+            tell(&inspection, screen);
+            return Ok(exit::DONE);
+        }
         let inspection = guest.inspect(&Topics::only(&self.only))?;
         if screen.json {
             screen.document(&inspection);
@@ -68,10 +77,25 @@ impl Args {
         };
         let text = text(&inspection, &outline)?;
         screen.say(&text);
-        for unread in &inspection.unread {
-            screen.warn(&shown(&format!("{}: {}", unread.source, unread.message)));
-        }
+        tell(&inspection, screen);
         Ok(exit::DONE)
+    }
+}
+
+/// What virt-inspector tells of a guest.
+const VIRT_INSPECTOR: [Topic; 6] = [
+    Topic::Os,
+    Topic::Mounts,
+    Topic::Drives,
+    Topic::Storage,
+    Topic::Packages,
+    Topic::Applications,
+];
+
+/// Warns of what could not be looked into.
+fn tell(inspection: &Inspection, screen: &Screen) {
+    for unread in &inspection.unread {
+        screen.warn(&shown(&format!("{}: {}", unread.source, unread.message)));
     }
 }
 

@@ -127,7 +127,9 @@ pub fn package(header: &Header<'_>) -> Option<Package> {
                     tag::VERSION => (package.version, versioned) = (text(value), true),
                     tag::RELEASE => package.release = filled(&text(value)),
                     tag::SUMMARY => package.summary = filled(&text(value)),
-                    tag::DESCRIPTION => package.description = filled(&text(value)),
+                    tag::DESCRIPTION => {
+                        package.description = Some(text(value)).filter(|t| filled(t).is_some())
+                    }
                     tag::VENDOR => package.vendor = filled(&text(value)),
                     tag::LICENSE => package.license = filled(&text(value)),
                     tag::PACKAGER => package.maintainer = filled(&text(value)),

@@ -3,7 +3,7 @@
 use crate::layout::{kind, record};
 use crate::stream;
 use crate::volume::Volume;
-use h2k_block::{Error, Extent, Kind, Result};
+use h2k_block::{Error, Extent, Kind, Meter, Result};
 
 /// Bytes of the bitmap looked at together.
 const STEP: u64 = 32 << 10;
@@ -29,8 +29,11 @@ pub(crate) fn free(volume: &Volume) -> Result<u64> {
     let len = clusters.div_ceil(8);
     let (mut at, mut used) = (0, 0_u64);
     let mut buf = vec![0; usize::try_from(STEP).unwrap_or(0)];
+    // A boot sector may claim exabytes, and a map of one sparse run stands for all of them.
+    let mut meter = Meter::new(volume.limits);
     while at < len {
         let n = len.saturating_sub(at).min(STEP);
+        meter.steps(n.div_ceil(64), "$Bitmap")?;
         let part = buf.get_mut(..usize::try_from(n).unwrap_or(0)).unwrap_or_default();
         read(volume, at, part)?;
         let ones: u32 = part.iter().map(|b| b.count_ones()).sum();
@@ -42,7 +45,8 @@ pub(crate) fn free(volume: &Volume) -> Result<u64> {
     Ok(clusters.saturating_sub(used.saturating_sub(spare).min(clusters)))
 }
 
-/// What the volume holds at byte `offset`, up to `end`.
+/// What the volume holds at byte `offset`, up to `end`. A run ends with the piece of the map it began in, so that a call
+/// costs the same on a volume of any size.
 pub(crate) fn used_at(volume: &Volume, offset: u64, end: u64) -> Result<Extent> {
     let cluster = u64::from(volume.geometry.cluster);
     let clusters = volume.geometry.clusters;
@@ -53,40 +57,24 @@ pub(crate) fn used_at(volume: &Volume, offset: u64, end: u64) -> Result<Extent> 
         return Ok(whole);
     }
     let last = end.div_ceil(cluster.max(1)).min(clusters);
-    let mut bit = first;
-    let mut kind = None;
-    let mut buf = vec![0; usize::try_from(STEP).unwrap_or(0)];
-    while bit < last {
-        let at = bit / 8;
-        let n = last.div_ceil(8).saturating_sub(at).min(STEP);
-        let part = buf.get_mut(..usize::try_from(n).unwrap_or(0)).unwrap_or_default();
-        read(volume, at, part)?;
-        for byte in &*part {
-            while bit < last {
-                let here = if byte >> (bit % 8) & 1 == 1 {
-                    Kind::Data
-                } else {
-                    Kind::Hole
-                };
-                if *kind.get_or_insert(here) != here {
-                    let until = bit.saturating_mul(cluster).min(end);
-                    return Ok(Extent::new(
-                        offset,
-                        until.saturating_sub(offset),
-                        kind.unwrap_or(Kind::Data),
-                    ));
-                }
-                bit = bit.saturating_add(1);
-                if bit % 8 == 0 {
-                    break;
-                }
-            }
-        }
+    let at = first / 8;
+    let n = last.div_ceil(8).saturating_sub(at).min(STEP);
+    let mut map = vec![0; usize::try_from(n).unwrap_or(0)];
+    read(volume, at, &mut map)?;
+    let used = |bit: u64| {
+        let byte = map.get(usize::try_from((bit / 8).checked_sub(at)?).ok()?)?;
+        Some(byte >> (bit % 8) & 1 == 1)
+    };
+    let here = used(first);
+    let mut next = first.saturating_add(1);
+    while next < last && used(next) == here {
+        next = next.saturating_add(1);
     }
-    let until = last.saturating_mul(cluster).min(end);
-    Ok(Extent::new(
-        offset,
-        until.saturating_sub(offset).max(1),
-        kind.unwrap_or(Kind::Data),
-    ))
+    let until = next.saturating_mul(cluster).min(end);
+    let kind = if here == Some(false) {
+        Kind::Hole
+    } else {
+        Kind::Data
+    };
+    Ok(Extent::new(offset, until.saturating_sub(offset).max(1), kind))
 }

@@ -294,3 +294,25 @@ fn a_huge_volume_opens_with_few_reads() {
     let read = disk.1.load(std::sync::atomic::Ordering::Relaxed);
     assert!(read < 512 << 10, "{read} bytes were read");
 }
+
+#[test]
+fn a_map_of_free_space_that_claims_exabytes_ends_in_an_error_and_in_short_runs() {
+    let mut volume = Volume::with(&[]);
+    let data = volume.attribute(6, 0x80);
+    let mut put = |at: usize, bytes: &[u8]| volume.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+    // 2^50 clusters, and a map of 2^47 bytes that is one sparse run of 2^35 clusters.
+    put(40, &(1_u64 << 53).to_le_bytes());
+    put(data + 24, &((1_u64 << 35) - 1).to_le_bytes());
+    put(data + 40, &(1_u64 << 47).to_le_bytes());
+    put(data + 48, &(1_u64 << 47).to_le_bytes());
+    let runs = usize::from(volume.bytes[data + 32]);
+    volume.bytes[data + runs..][..8].copy_from_slice(&[6, 0, 0, 0, 0, 8, 0, 0]);
+    let limits = Limits {
+        steps: 100_000,
+        ..Limits::default()
+    };
+    let fs = h2k_ntfs::open(Arc::new(MemDisk::new(volume.bytes)), &limits).unwrap();
+    assert_eq!(fs.usage().unwrap_err().class(), Class::Limit);
+    let run = fs.used_at(0, 1 << 60).unwrap();
+    assert_eq!((run.start, run.len, run.kind), (0, 1 << 30, Kind::Hole));
+}

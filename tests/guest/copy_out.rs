@@ -1,5 +1,5 @@
 use super::trees::{facts, same, xattrs};
-use super::{ALONE, linux, mounted};
+use super::{ALONE, ext4_of, linux, mounted};
 use crate::run::{names, run, start};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -150,17 +150,7 @@ fn a_copy_that_is_stopped_leaves_no_half_files() {
             .unwrap();
     }
     let image = dir.path().join("large.img");
-    let args = [
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-d",
-        tree.to_str().unwrap(),
-        image.to_str().unwrap(),
-        "500M",
-    ];
-    h2k_testkit::oracle::ok("mke2fs", &args);
+    ext4_of(&tree, &image, "500M");
     std::fs::create_dir(dir.path().join("out")).unwrap();
     let mut child = start(dir.path(), &["copy-out", "large.img:/large", "out"]);
     // As soon as it writes, it is stopped.

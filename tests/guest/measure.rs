@@ -1,6 +1,6 @@
 //! find, tree, stat, checksum, du and df against the tools of the host on a kernel mount.
 
-use super::{ALONE, linux, mounted};
+use super::{ALONE, ext4_of, linux, mounted};
 use crate::run::{bytes, run};
 use h2k_testkit::oracle;
 
@@ -96,17 +96,7 @@ fn a_large_file_has_the_checksum_of_its_content_with_holes_and_all() {
     std::fs::create_dir(&tree).unwrap();
     crate::run::raw_disk(&tree.join("large"), 40 << 20, 3_000_000, 7);
     let image = dir.path().join("large.img");
-    let args = [
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-d",
-        tree.to_str().unwrap(),
-        image.to_str().unwrap(),
-        "64M",
-    ];
-    oracle::ok("mke2fs", &args);
+    ext4_of(&tree, &image, "64M");
     let want = oracle::ok("sha256sum", &[tree.join("large")]);
     let ours = run(dir.path(), &["checksum", "large.img:/large"]).good().out;
     assert_eq!(ours.split(' ').next(), want.split(' ').next());

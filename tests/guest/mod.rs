@@ -46,5 +46,12 @@ pub fn mounted(dir: &Path) -> h2k_testkit::mount::Mount {
     h2k_testkit::mount::mount(&dir.join("sda.img"), "ext4", &options).unwrap()
 }
 
+/// Makes `image`, an ext4 of `size` with the files of `tree`.
+pub fn ext4_of(tree: &Path, image: &Path, size: &str) {
+    let (tree, image) = (tree.to_str().unwrap(), image.to_str().unwrap());
+    let args = ["-q", "-F", "-t", "ext4", "-d", tree, image, size];
+    h2k_testkit::oracle::ok("mke2fs", &args);
+}
+
 /// Only the root filesystem: what the kernel shows of it.
 pub const ALONE: [&str; 3] = ["-q", "-m", "/dev/sda2:/"];

@@ -1,5 +1,6 @@
 //! Guests on several disks, on logical volumes, behind keys.
 
+use super::ext4_of;
 use crate::run::run;
 use h2k_testkit::oracle;
 use std::path::{Path, PathBuf};
@@ -89,17 +90,7 @@ fn a_guest_on_a_volume_group_across_two_disks_is_read() {
         .collect();
     std::fs::write(tree.join("noise"), &noise).unwrap();
     let fs = dir.path().join("fs.img");
-    let args = [
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-d",
-        tree.to_str().unwrap(),
-        fs.to_str().unwrap(),
-        "16M",
-    ];
-    oracle::ok("mke2fs", &args);
+    ext4_of(&tree, &fs, "16M");
     volume_group(dir.path(), &fs);
     let want = h2k_testkit::hash::sha256(&noise);
     for order in [["a.img", "b.img"], ["b.img", "a.img"]] {

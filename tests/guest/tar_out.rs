@@ -1,5 +1,5 @@
 use super::trees::{facts, same, xattrs};
-use super::{ALONE, linux, mounted};
+use super::{ALONE, ext4_of, linux, mounted};
 use crate::run::{bytes, run};
 use h2k_testkit::oracle;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,10 @@ fn archive(dir: &Path, more: &[&str]) -> PathBuf {
     dir.join("made.tar")
 }
 
-fn extracted(tar: &Path, to: &Path) {
+/// What GNU tar says when it extracts `tar` into `to`, made for it.
+fn untar(option: &str, tar: &Path, to: &Path) -> String {
     std::fs::create_dir(to).unwrap();
-    let script = "tar --xattrs --xattrs-include='*' --numeric-owner -xpf \"$1\" -C \"$2\" 2>&1";
+    let script = format!("tar --xattrs {option} --numeric-owner -xpf \"$1\" -C \"$2\" 2>&1");
     let args = [
         "-c".as_ref(),
         script.as_ref(),
@@ -26,7 +27,12 @@ fn extracted(tar: &Path, to: &Path) {
         tar.as_os_str(),
         to.as_os_str(),
     ];
-    assert_eq!(oracle::ok("sh", &args), "", "GNU tar has something to say");
+    oracle::ok("sh", &args)
+}
+
+fn extracted(tar: &Path, to: &Path) {
+    let said = untar("--xattrs-include='*'", tar, to);
+    assert_eq!(said, "", "GNU tar has something to say");
 }
 
 #[test]
@@ -76,30 +82,10 @@ fn long_names_and_targets_and_large_numbers_go_through() {
     std::os::unix::fs::FileExt::write_all_at(&file, b"end", (9 << 30) - 3).unwrap();
     drop(file);
     let image = dir.path().join("odd.img");
-    let args = [
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-d",
-        tree.to_str().unwrap(),
-        image.to_str().unwrap(),
-        "64M",
-    ];
-    oracle::ok("mke2fs", &args);
+    ext4_of(&tree, &image, "64M");
     run(dir.path(), &["tar-out", "-q", "odd.img:/", "odd.tar"]).good();
     let to = dir.path().join("out");
-    std::fs::create_dir(&to).unwrap();
-    let script = "tar --xattrs --numeric-owner --warning=no-unknown-keyword -xpf \"$1\" -C \"$2\" 2>&1";
-    let tar = dir.path().join("odd.tar");
-    let args = [
-        "-c".as_ref(),
-        script.as_ref(),
-        "sh".as_ref(),
-        tar.as_os_str(),
-        to.as_os_str(),
-    ];
-    oracle::ok("sh", &args);
+    untar("--warning=no-unknown-keyword", &dir.path().join("odd.tar"), &to);
     let mut end = [0; 3];
     let huge = std::fs::File::open(to.join("huge")).unwrap();
     std::os::unix::fs::FileExt::read_exact_at(&huge, &mut end, (9 << 30) - 3).unwrap();

@@ -4,6 +4,7 @@ use crate::made::{TREE, Volume, bash, disk, sync};
 use h2k_block::{BlockRead, Limits, Meter};
 use h2k_btrfs::Btrfs;
 use h2k_fs::{FsRead, lookup_path};
+use h2k_testkit::attributes;
 use h2k_testkit::listing::{self, Options};
 use h2k_testkit::oracle::ok;
 use std::collections::BTreeMap;
@@ -90,8 +91,8 @@ fn compare(kinds: &[Made]) {
         }
         assert_eq!(fs.facts().warnings, Vec::<String>::new(), "{kind:?}");
         for path in ["short/f1", "short/f2", "short/f3", "random", "empty"] {
-            let theirs = kernel_attributes(&mounted.path().join(path));
-            assert_eq!(our_attributes(&fs, path), theirs, "{kind:?} {path}");
+            let theirs = attributes::of_host(&mounted.path().join(path));
+            assert_eq!(attributes::of_fs(&fs, path), theirs, "{kind:?} {path}");
         }
         same_stat(&fs, mounted.path(), kind);
         same_usage(&fs, mounted.path(), kind);
@@ -101,39 +102,6 @@ fn compare(kinds: &[Made]) {
         "{compared} of {} kinds of volumes were compared with the kernel",
         kinds.len()
     );
-}
-
-type Attributes = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// What `getfattr` says of `path`, in hexadecimal.
-fn kernel_attributes(path: &Path) -> Attributes {
-    let path = path.to_str().unwrap();
-    let text = ok(
-        "getfattr",
-        &["-d", "-m", "-", "-e", "hex", "--absolute-names", "-h", path],
-    );
-    let pairs = text.lines().filter_map(|l| l.split_once('='));
-    pairs
-        .map(|(name, value)| {
-            let hex = value.strip_prefix("0x").unwrap_or("");
-            let bytes = (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap());
-            (name.as_bytes().to_vec(), bytes.collect())
-        })
-        .collect()
-}
-
-fn our_attributes(fs: &Btrfs, path: &str) -> Attributes {
-    let mut meter = Meter::new(Limits::default());
-    let node = lookup_path(fs, path.as_bytes(), false, &mut meter)
-        .unwrap()
-        .unwrap();
-    let mut all = Attributes::new();
-    fs.xattrs(node, &mut |name, value| {
-        all.insert(name.to_vec(), value.to_vec());
-        ControlFlow::Continue(())
-    })
-    .unwrap();
-    all
 }
 
 fn same_stat(fs: &Btrfs, at: &Path, kind: &Made) {

@@ -1,13 +1,15 @@
 //! exFAT: the corpus, exfat-fuse, and damage.
 
 use crate::door::knock_exfat;
-use h2k_block::{Access, BlockRead, Class, FileDisk, Kind, Limits, MemDisk, Meter, Sharing, Window};
+use h2k_block::{Access, Class, FileDisk, Kind, Limits, MemDisk, Meter, Sharing};
 use h2k_fat::exfat::{self, ExFat};
 use h2k_fs::{FsRead, lookup_path};
 use h2k_testkit::corpus::corpus;
 use h2k_testkit::listing::{self, Options};
+use h2k_testkit::mount::{Mount, fuse};
 use h2k_testkit::mutate::Patched;
-use h2k_testkit::oracle::{ok, run};
+use h2k_testkit::oracle::ok;
+use h2k_testkit::reads::borders;
 use h2k_testkit::rng::Rng;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,15 +23,7 @@ fn every_tree_of_the_corpus_reads_as_recorded() {
         .chain(corpus.below("volumes/mbr/dfir-exfat"))
     {
         let dir = tempfile::tempdir().unwrap();
-        let disk = corpus.disk(case, dir.path());
-        let (disk, facts): (Arc<dyn BlockRead>, _) = match case.oracle["partition_fs"].as_object() {
-            Some(parts) => {
-                let part = &case.oracle["partitions"][0];
-                let (start, len) = (part["start"].as_u64().unwrap(), part["length"].as_u64().unwrap());
-                (Arc::new(Window::new(disk, start, len)), &parts["1"])
-            }
-            None => (disk, &case.oracle["fs"]),
-        };
+        let (disk, facts) = corpus.volume(case, dir.path());
         let fs = exfat::open(disk, &Limits::default()).unwrap_or_else(|e| panic!("{}: {e}", case.path));
         let ours = listing::of_fs(&fs, Options::PLAIN).unwrap();
         if case.path.contains("dfir-win_exfat_7") {
@@ -85,25 +79,8 @@ fn damaged_volumes_of_the_corpus_end_in_answers() {
     }
 }
 
-struct Mounted(tempfile::TempDir);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run("umount", &[self.0.path()]);
-    }
-}
-
-fn mount(image: &Path) -> Option<Mounted> {
-    let at = tempfile::tempdir().unwrap();
-    let out = run("mount.exfat-fuse", &[image, at.path()]);
-    if out.status.success() {
-        return Some(Mounted(at));
-    }
-    println!(
-        "skipped: this host cannot mount through FUSE ({})",
-        String::from_utf8_lossy(&out.stderr).trim()
-    );
-    None
+fn mount(image: &Path) -> Option<Mount> {
+    fuse("mount.exfat-fuse", &[], image)
 }
 
 const FILL: &str = r#"
@@ -128,11 +105,11 @@ fn volumes_of_many_cluster_sizes_read_as_exfat_fuse_reads_them() {
         let make = format!("LC_ALL=C.UTF-8 mkfs.exfat -c {cluster} -L Läbel {path}");
         ok("bash", &["-c", &make]);
         let Some(mounted) = mount(&image) else { return };
-        ok("bash", &["-c", FILL, mounted.0.path().to_str().unwrap()]);
+        ok("bash", &["-c", FILL, mounted.path().to_str().unwrap()]);
         drop(mounted);
         let mounted = mount(&image).unwrap();
-        let theirs = listing::of_host(mounted.0.path(), Options::PLAIN);
-        let whole = std::fs::read(mounted.0.path().join("fragment-a")).unwrap();
+        let theirs = listing::of_host(mounted.path(), Options::PLAIN);
+        let whole = std::fs::read(mounted.path().join("fragment-a")).unwrap();
         drop(mounted);
         let disk = FileDisk::open(&image, Access::Read, Sharing::Force).unwrap();
         let fs = exfat::open(Arc::new(disk), &Limits::default()).unwrap();
@@ -161,22 +138,7 @@ fn volumes_of_many_cluster_sizes_read_as_exfat_fuse_reads_them() {
             at = extent.end();
         }
         assert_eq!(free, usage.free, "clusters of {cluster}");
-        borders(&fs, find("fragment-a").unwrap(), &whole);
-    }
-}
-
-/// Reads across every border of a cluster give what a read of everything gives.
-fn borders(fs: &ExFat, node: h2k_fs::Node, whole: &[u8]) {
-    for border in (0..=whole.len()).step_by(512) {
-        for (from, len) in [(border.saturating_sub(1), 2), (border, 1), (border, 513)] {
-            let mut buf = vec![0xa5; len];
-            let n = fs.read_at(node, from as u64, &mut buf).unwrap();
-            assert_eq!(
-                &buf[..n],
-                &whole[from.min(whole.len())..(from + len).min(whole.len())],
-                "{from}+{len}"
-            );
-        }
+        borders(&fs, find("fragment-a").unwrap(), &whole, 512);
     }
 }
 
@@ -189,7 +151,7 @@ fn sample() -> Vec<u8> {
     ok("mkfs.exfat", &["-c", "512", "-b", "4K", "-L", "Small", path]);
     if let Some(mounted) = mount(&image) {
         let script = r#"cd "$0"; mkdir sub; for i in 1 2 3 4 5 6 7; do seq 900 > "sub/a name of several entries $i"; seq 300 >> a; seq 300 >> b; done"#;
-        ok("bash", &["-c", script, mounted.0.path().to_str().unwrap()]);
+        ok("bash", &["-c", script, mounted.path().to_str().unwrap()]);
     }
     std::fs::read(&image).unwrap()
 }

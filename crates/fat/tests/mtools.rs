@@ -5,6 +5,7 @@ use h2k_fat::Fat;
 use h2k_fs::{FsRead, lookup_path};
 use h2k_testkit::listing::{self, Options};
 use h2k_testkit::oracle::ok;
+use h2k_testkit::reads::borders;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -98,7 +99,7 @@ fn volumes_of_every_type_read_as_they_were_filled() {
         }
         assert_eq!(free, usage.free, "{make}");
         finds_names(&fs);
-        borders(&fs, &dir.path().join("tree/size-65537"));
+        positions(&fs, &dir.path().join("tree/size-65537"));
     }
 }
 
@@ -124,20 +125,13 @@ fn finds_names(fs: &Fat) {
     assert!(find("no such name").is_none());
 }
 
-/// Reads across every border of a cluster give what a read of everything gives, and extents lead to the bytes.
-fn borders(fs: &Fat, original: &Path) {
+/// Reads across every border of a cluster agree, and extents lead to the bytes.
+fn positions(fs: &Fat, original: &Path) {
     let whole = std::fs::read(original).unwrap();
     let node = lookup_path(fs, b"size-65537", false, &mut Meter::new(Limits::default()))
         .unwrap()
         .unwrap();
-    for border in (0..=whole.len()).step_by(512) {
-        for (from, len) in [(border.saturating_sub(1), 2), (border, 1), (border, 513)] {
-            let mut buf = vec![0xa5; len];
-            let n = fs.read_at(node, from as u64, &mut buf).unwrap();
-            let want = &whole[from.min(whole.len())..(from + len).min(whole.len())];
-            assert_eq!(&buf[..n], want, "{from}+{len}");
-        }
-    }
+    borders(fs, node, &whole, 512);
     let mut at = 0;
     let len = whole.len() as u64;
     while at < len {

@@ -1,10 +1,9 @@
 //! Known answers: the trees that independent tools recorded.
 
-use h2k_block::{BlockRead, Limits, Window};
+use h2k_block::Limits;
 use h2k_iso::iso9660::{self, Names, Options, View};
 use h2k_testkit::corpus::corpus;
 use h2k_testkit::listing;
-use std::sync::Arc;
 
 #[test]
 fn every_view_of_the_corpus_reads_as_recorded() {
@@ -13,15 +12,7 @@ fn every_view_of_the_corpus_reads_as_recorded() {
     let mut bad = Vec::new();
     for case in corpus.below("fs/iso9660/") {
         let dir = tempfile::tempdir().unwrap();
-        let disk = corpus.disk(case, dir.path());
-        let (disk, facts): (Arc<dyn BlockRead>, _) = match case.oracle["partition_fs"].as_object() {
-            Some(parts) => {
-                let part = &case.oracle["partitions"][0];
-                let (start, len) = (part["start"].as_u64().unwrap(), part["length"].as_u64().unwrap());
-                (Arc::new(Window::new(disk, start, len)), &parts["1"])
-            }
-            None => (disk, &case.oracle["fs"]),
-        };
+        let (disk, facts) = corpus.volume(case, dir.path());
         for (name, view) in [
             ("plain", View::Plain),
             ("joliet", View::Joliet),

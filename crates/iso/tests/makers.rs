@@ -5,6 +5,7 @@ use h2k_fs::{FileKind, FsRead, Node, lookup_path};
 use h2k_iso::iso9660::{self, Iso, Names, Options, View};
 use h2k_testkit::listing;
 use h2k_testkit::oracle::ok;
+use h2k_testkit::reads;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -214,15 +215,5 @@ genisoimage -quiet -R -C 0,$n -M g.iso -o s2.iso more 2>&1; cat s2.iso >> g.iso;
 pub fn borders(fs: &dyn FsRead, original: &Path) {
     let whole = std::fs::read(original).unwrap();
     let node = find(fs, original.file_name().unwrap().to_str().unwrap()).unwrap();
-    for border in (0..=whole.len()).step_by(2048) {
-        for (from, len) in [(border.saturating_sub(1), 2), (border, 1), (border, 2049)] {
-            let mut buf = vec![0xa5; len];
-            let n = fs.read_at(node, from as u64, &mut buf).unwrap();
-            assert_eq!(
-                &buf[..n],
-                &whole[from.min(whole.len())..(from + len).min(whole.len())],
-                "{from}+{len}"
-            );
-        }
-    }
+    reads::borders(fs, node, &whole, 2048);
 }

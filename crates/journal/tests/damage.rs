@@ -5,7 +5,7 @@ use crate::door::knock;
 use crate::fixture::bytes;
 use h2k_block::{Class, Limits, MemDisk};
 use h2k_journal::{File, Journal, Query};
-use h2k_testkit::mutate::Patched;
+use h2k_testkit::mutate::{Patched, storm};
 use h2k_testkit::oracle;
 use h2k_testkit::rng::Rng;
 use std::sync::Arc;
@@ -22,19 +22,9 @@ fn a_hundred_thousand_mutations_end_in_answers() {
         let live: Vec<usize> = Patched::live(&bytes);
         (live, Arc::new(bytes))
     });
-    let mut rng = Rng::new(0x6a6f_7572);
-    let (mut whole, mut less) = (0, 0);
-    for n in 0..100_000_usize {
-        let (live, seed) = &seeds[n % seeds.len()];
-        match knock(Arc::new(Patched::new(&mut rng, seed, live))) {
-            4 => whole += 1,
-            _ => less += 1,
-        }
-    }
-    assert!(
-        whole > 1000 && less > 1000,
-        "{whole} whole, {less} not: the damage does not bite"
-    );
+    storm(&seeds, &mut Rng::new(0x6a6f_7572), |disk| {
+        knock(Arc::new(disk)) == 4
+    });
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! Known answers: the trees that ntfs-3g and The Sleuth Kit recorded.
 
-use h2k_block::{BlockRead, Class, Error, Limits, Meter, Window};
+use h2k_block::{Class, Error, Limits, Meter};
 use h2k_fs::{FileKind, FsRead, walk};
 use h2k_testkit::corpus::corpus;
 use h2k_testkit::listing::{self, Options};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 #[test]
 fn every_tree_of_the_corpus_reads_as_recorded() {
@@ -13,15 +12,7 @@ fn every_tree_of_the_corpus_reads_as_recorded() {
     let mut count = 0;
     for case in corpus.below("fs/ntfs/") {
         let dir = tempfile::tempdir().unwrap();
-        let disk = corpus.disk(case, dir.path());
-        let (disk, facts): (Arc<dyn BlockRead>, _) = match case.oracle["partition_fs"].as_object() {
-            Some(parts) => {
-                let part = &case.oracle["partitions"][0];
-                let (start, len) = (part["start"].as_u64().unwrap(), part["length"].as_u64().unwrap());
-                (Arc::new(Window::new(disk, start, len)), &parts["1"])
-            }
-            None => (disk, &case.oracle["fs"]),
-        };
+        let (disk, facts) = corpus.volume(case, dir.path());
         let opened = h2k_ntfs::open(disk, &Limits::default());
         if !facts["listing_sha256"].is_string() {
             // A boot sector without a volume: refused, as ntfs-3g does.

@@ -3,7 +3,8 @@
 use h2k_block::{FileDisk, Kind, Limits, Sharing};
 use h2k_fs::{FsRead, lookup_path};
 use h2k_testkit::listing::{self, Options};
-use h2k_testkit::oracle::{ok, run};
+use h2k_testkit::mount::{Mount, fuse};
+use h2k_testkit::oracle::ok;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,39 +13,8 @@ pub fn open(image: &Path) -> h2k_ntfs::Ntfs {
     h2k_ntfs::open(Arc::new(disk), &Limits::default()).unwrap()
 }
 
-pub struct Mounted(tempfile::TempDir);
-
-impl Mounted {
-    pub fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run("umount", &[self.0.path()]);
-    }
-}
-
-pub fn mount(image: &Path, options: &str) -> Option<Mounted> {
-    let at = tempfile::tempdir().unwrap();
-    let out = run(
-        "ntfs-3g",
-        &[
-            "-o".as_ref(),
-            options.as_ref(),
-            image.as_os_str(),
-            at.path().as_os_str(),
-        ],
-    );
-    if out.status.success() {
-        return Some(Mounted(at));
-    }
-    println!(
-        "skipped: this host cannot mount through FUSE ({})",
-        String::from_utf8_lossy(&out.stderr).trim()
-    );
-    None
+pub fn mount(image: &Path, options: &str) -> Option<Mount> {
+    fuse("ntfs-3g", &["-o", options], image)
 }
 
 const FILL: &str = r#"

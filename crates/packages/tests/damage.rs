@@ -4,7 +4,7 @@ use crate::common::fixture;
 use crate::door::{knock, knock_rpm, knock_text};
 use h2k_block::{Class, Limits, MemDisk};
 use h2k_packages::rpm;
-use h2k_testkit::mutate::{Patched, damage};
+use h2k_testkit::mutate::{Patched, damage, storm};
 use h2k_testkit::rng::Rng;
 use std::sync::Arc;
 
@@ -33,19 +33,9 @@ fn a_hundred_thousand_mutations_of_every_store_end_in_answers() {
         let bytes = fixture(name);
         (structure(name, &bytes), Arc::new(bytes))
     });
-    let mut rng = Rng::new(0x7270_6d64);
-    let (mut whole, mut less) = (0, 0);
-    for n in 0..100_000_usize {
-        let (live, seed) = &seeds[n % seeds.len()];
-        match knock_rpm(&Patched::new(&mut rng, seed, live), None) {
-            4 => whole += 1,
-            _ => less += 1,
-        }
-    }
-    assert!(
-        whole > 1000 && less > 1000,
-        "{whole} whole, {less} not: the damage does not bite"
-    );
+    storm(&seeds, &mut Rng::new(0x7270_6d64), |disk| {
+        knock_rpm(&disk, None) == 4
+    });
 }
 
 #[test]

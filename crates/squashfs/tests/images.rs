@@ -9,6 +9,7 @@ use h2k_testkit::listing::{self, Options};
 use h2k_testkit::mount;
 use h2k_testkit::mutate::Patched;
 use h2k_testkit::oracle::ok;
+use h2k_testkit::reads::borders;
 use h2k_testkit::rng::Rng;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -116,24 +117,18 @@ fn images_of_every_method_read_as_they_were_made_and_as_the_kernel_reads_them() 
         assert_eq!(attributes("d"), BTreeMap::from([("user.long".to_owned(), 3000)]));
         let both = BTreeMap::from([("trusted.t".to_owned(), 1), ("user.long".to_owned(), 3000)]);
         assert_eq!(attributes("size-0"), both);
-        borders(&fs, find("size-300001"), &dir.path().join("t/size-300001"));
-        borders(&fs, find("numbers"), &dir.path().join("t/numbers"));
-    }
-}
-
-/// Reads across every border of a page, and so of every block, give what a read of everything gives.
-fn borders(fs: &Squash, node: h2k_fs::Node, original: &Path) {
-    let whole = std::fs::read(original).unwrap();
-    for border in (0..=whole.len()).step_by(4096) {
-        for (from, len) in [(border.saturating_sub(1), 2), (border, 1), (border, 4097)] {
-            let mut buf = vec![0xa5; len];
-            let n = fs.read_at(node, from as u64, &mut buf).unwrap();
-            assert_eq!(
-                &buf[..n],
-                &whole[from.min(whole.len())..(from + len).min(whole.len())],
-                "{from}+{len}"
-            );
-        }
+        borders(
+            &fs,
+            find("size-300001"),
+            &std::fs::read(dir.path().join("t/size-300001")).unwrap(),
+            4096,
+        );
+        borders(
+            &fs,
+            find("numbers"),
+            &std::fs::read(dir.path().join("t/numbers")).unwrap(),
+            4096,
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! The corpus of real images beside the checkout (`../shared/corpus`), and what independent tools say of them.
 
-use h2k_block::{Access, BlockRead, FileDisk, MemDisk, Sharing};
+use h2k_block::{Access, BlockRead, FileDisk, MemDisk, Sharing, Window};
 use ruzstd::decoding::StreamingDecoder;
 use serde_json::Value;
 use std::io::Read;
@@ -115,6 +115,23 @@ impl Corpus {
         crate::oracle::ok("qemu-img", &args);
         std::fs::remove_file(&packed).expect("a scratch file can be removed");
         Arc::new(FileDisk::open(&raw, Access::Read, Sharing::Careful).expect("qemu-img made a raw file"))
+    }
+
+    /// The filesystem on `case`, and what was recorded of it: that of the first partition where there is one.
+    ///
+    /// # Panics
+    /// When the manifest says nothing of where the partition begins.
+    #[must_use]
+    pub fn volume<'a>(&self, case: &'a Case, dir: &Path) -> (Arc<dyn BlockRead>, &'a Value) {
+        let disk = self.disk(case, dir);
+        if !case.oracle["partition_fs"].is_object() {
+            return (disk, &case.oracle["fs"]);
+        }
+        let part = &case.oracle["partitions"][0];
+        let start = part["start"].as_u64().expect("a partition begins somewhere");
+        let len = part["length"].as_u64().unwrap_or(disk.len() - start);
+        let facts = &case.oracle["partition_fs"]["1"];
+        (Arc::new(Window::new(disk, start, len)), facts)
     }
 
     /// Unpacks `case` and everything of its set into `dir`, keeping file names (without `.zst`), and answers

@@ -1,6 +1,7 @@
 //! What tests need and users never see: the corpus, seeded mutations, failing disks, oracle tools.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod attributes;
 pub mod corpus;
 pub mod door;
 pub mod faulty;
@@ -10,6 +11,7 @@ pub mod listing;
 pub mod mount;
 pub mod mutate;
 pub mod oracle;
+pub mod reads;
 pub mod rng;
 pub mod sparse;
 pub mod volatile;

@@ -1,4 +1,4 @@
-//! The kernel as an oracle: loop mounts, where the host lets us.
+//! Mounts as oracles, where the host lets us: the kernel's through loop devices, and others' through FUSE.
 
 use crate::oracle::run;
 use std::path::{Path, PathBuf};
@@ -52,4 +52,25 @@ pub fn mount(image: &Path, kind: &str, options: &str) -> Result<Mount, String> {
         image.display(),
         String::from_utf8_lossy(&out.stderr).trim()
     ))
+}
+
+/// Mounts `image` with `program`, a filesystem in userspace: `<program> <options> <image> <at>`. `None`, loudly, where
+/// the host cannot.
+///
+/// # Panics
+/// When there is no temporary folder.
+#[must_use]
+pub fn fuse(program: &str, options: &[&str], image: &Path) -> Option<Mount> {
+    let at = tempfile::tempdir().expect("a temporary folder can be made");
+    let mut args: Vec<&std::ffi::OsStr> = options.iter().map(AsRef::as_ref).collect();
+    args.extend([image.as_os_str(), at.path().as_os_str()]);
+    let out = run(program, &args);
+    if out.status.success() {
+        return Some(Mount { at });
+    }
+    println!(
+        "skipped: this host cannot mount through FUSE ({})",
+        String::from_utf8_lossy(&out.stderr).trim()
+    );
+    None
 }

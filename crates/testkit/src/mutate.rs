@@ -103,6 +103,26 @@ impl Patched {
     }
 }
 
+/// Knocks a hundred thousand times with one of `seeds` (its live sectors, its bytes), damaged as `rng` says. A knock
+/// tells whether the answer was whole nevertheless.
+///
+/// # Panics
+/// When damage shows almost never or almost always: then it proves nothing.
+pub fn storm(seeds: &[(Vec<usize>, Arc<Vec<u8>>)], rng: &mut Rng, mut knock: impl FnMut(Patched) -> bool) {
+    let (mut whole, mut less) = (0, 0);
+    for (live, seed) in seeds.iter().cycle().take(100_000) {
+        if knock(Patched::new(rng, seed, live)) {
+            whole += 1;
+        } else {
+            less += 1;
+        }
+    }
+    assert!(
+        whole > 1000 && less > 1000,
+        "{whole} whole, {less} not: the damage does not bite"
+    );
+}
+
 impl BlockRead for Patched {
     fn len(&self) -> u64 {
         self.base.len() as u64

@@ -1,10 +1,9 @@
 //! Known answers: the trees that independent tools recorded.
 
-use h2k_block::{BlockRead, Limits, Window};
+use h2k_block::Limits;
 use h2k_fs::FsRead;
 use h2k_testkit::corpus::corpus;
 use h2k_testkit::listing::{self, Options};
-use std::sync::Arc;
 
 #[test]
 fn every_tree_of_the_corpus_reads_as_recorded() {
@@ -12,18 +11,7 @@ fn every_tree_of_the_corpus_reads_as_recorded() {
     let mut count = 0;
     for case in corpus.below("fs/xfs/") {
         let dir = tempfile::tempdir().unwrap();
-        let disk = corpus.disk(case, dir.path());
-        let (disk, facts): (Arc<dyn BlockRead>, _) = match case.oracle["partition_fs"].as_object() {
-            // The one disk with a partition table: a single partition that begins where sfdisk says.
-            Some(parts) => {
-                let start = case.oracle["partitions"][0]["start"].as_u64().unwrap();
-                (
-                    Arc::new(Window::new(disk.clone(), start, disk.len() - start)),
-                    &parts["1"],
-                )
-            }
-            None => (disk, &case.oracle["fs"]),
-        };
+        let (disk, facts) = corpus.volume(case, dir.path());
         let fs = h2k_xfs::open(disk, &Limits::default()).unwrap_or_else(|e| panic!("{}: {e}", case.path));
         let ours = listing::of_fs(&fs, Options::UNIX).unwrap();
         if facts["listing_sha256"].is_string() {

@@ -2,10 +2,10 @@
 
 use h2k_block::{BlockRead, FileDisk, Kind, Limits, Sharing};
 use h2k_fs::{FsRead, lookup_path};
+use h2k_testkit::attributes;
 use h2k_testkit::listing::{self, Options};
 use h2k_testkit::mount::{Mount, mount};
 use h2k_testkit::oracle::{ok, run};
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,48 +64,6 @@ setfacl -m u:1000:rw short/f2
     ok("bash", &["-c", script, at.to_str().unwrap()]);
 }
 
-type Attributes = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// What `getfattr` says of `path`, in hexadecimal.
-fn kernel_attributes(path: &Path) -> Attributes {
-    let text = ok(
-        "getfattr",
-        &[
-            "-d",
-            "-m",
-            "-",
-            "-e",
-            "hex",
-            "--absolute-names",
-            "-h",
-            path.to_str().unwrap(),
-        ],
-    );
-    let pairs = text.lines().filter_map(|l| l.split_once('='));
-    pairs
-        .map(|(name, value)| {
-            let hex = value.strip_prefix("0x").unwrap_or("");
-            let bytes = (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap());
-            (name.as_bytes().to_vec(), bytes.collect())
-        })
-        .filter(|(name, _): &(Vec<u8>, Vec<u8>)| !name.starts_with(b"trusted.SGI_ACL"))
-        .collect()
-}
-
-fn our_attributes(fs: &h2k_xfs::Xfs, path: &str) -> Attributes {
-    let mut meter = h2k_block::Meter::new(Limits::default());
-    let node = lookup_path(fs, path.as_bytes(), false, &mut meter)
-        .unwrap()
-        .unwrap();
-    let mut all = Attributes::new();
-    fs.xattrs(node, &mut |name, value| {
-        all.insert(name.to_vec(), value.to_vec());
-        ControlFlow::Continue(())
-    })
-    .unwrap();
-    all
-}
-
 #[test]
 fn volumes_of_every_kind_read_as_the_kernel_reads_them() {
     let kinds: [&[&str]; 8] = [
@@ -138,11 +96,10 @@ fn volumes_of_every_kind_read_as_the_kernel_reads_them() {
             panic!("{kind:?}:\n{difference}");
         }
         for path in ["short/f1", "short/f2", "short/f3", "data", "empty"] {
-            assert_eq!(
-                our_attributes(&fs, path),
-                kernel_attributes(&mounted.path().join(path)),
-                "{kind:?} {path}"
-            );
+            let mut theirs = attributes::of_host(&mounted.path().join(path));
+            // The same list twice: as the kernel's own attribute, and as XFS stores it.
+            theirs.retain(|name, _| !name.starts_with(b"trusted.SGI_ACL"));
+            assert_eq!(attributes::of_fs(&fs, path), theirs, "{kind:?} {path}");
         }
         same_stat(&fs, mounted.path(), kind);
         same_usage(&fs, mounted.path(), kind);

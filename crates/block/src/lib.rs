@@ -26,6 +26,7 @@ mod lock;
 mod mem;
 mod output;
 mod overlay;
+mod pool;
 mod sink;
 mod window;
 
@@ -43,5 +44,6 @@ pub use lock::Sharing;
 pub use mem::MemDisk;
 pub use output::Output;
 pub use overlay::{Edit, Overlay};
+pub use pool::Pool;
 pub use sink::{Batch, Body, Piece, Sink};
 pub use window::Window;

@@ -8,8 +8,8 @@
 //!
 //! Every piece holds one sector; a length never lies across the border of a sector, the rest is padding.
 
-use crate::pool::Pool;
 use flate2::{Decompress, FlushDecompress, Status};
+use h2k_block::Pool;
 
 /// How an extent is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

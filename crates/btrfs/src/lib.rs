@@ -26,7 +26,6 @@ mod file;
 mod inode;
 mod layout;
 mod open;
-mod pool;
 mod space;
 mod subvolume;
 mod superblock;

@@ -3,9 +3,8 @@
 use crate::block::Block;
 use crate::chunk::{Chunk, Chunks, Place};
 use crate::layout::Key;
-use crate::pool::Pool;
 use crate::superblock::Super;
-use h2k_block::{BlockRead, Cache, Class, Error, Result};
+use h2k_block::{BlockRead, Cache, Class, Error, Pool, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

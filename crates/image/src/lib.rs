@@ -24,8 +24,6 @@ mod make;
 mod open;
 mod packed;
 mod pages;
-mod pool;
-mod recent;
 mod sealed;
 mod spans;
 mod stranger;

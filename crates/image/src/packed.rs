@@ -1,8 +1,7 @@
 //! What containers with compressed chunks have in common.
 
 use crate::layered::read_short;
-use crate::recent::Recent;
-use h2k_block::{BlockRead, Error, Extent, Kind, RawSpan, Result};
+use h2k_block::{BlockRead, Cache, Error, Extent, Kind, RawSpan, Result};
 use std::sync::Arc;
 
 /// How the bytes of a chunk are held.
@@ -57,7 +56,7 @@ pub(crate) struct Packed<C> {
     chunks: C,
     file: Arc<dyn BlockRead>,
     parent: Option<Arc<dyn BlockRead>>,
-    recent: Recent<Arc<[u8]>>,
+    recent: Cache<[u8]>,
     grain: u32,
 }
 
@@ -70,13 +69,12 @@ impl<C: Chunks> Packed<C> {
         usual: u64,
     ) -> Self {
         let usual = usual.clamp(512, MAX_CHUNK);
-        let kept = BUDGET.checked_div(usual).unwrap_or(1);
         let grain = u32::try_from(usual.next_power_of_two().min(1 << 20)).unwrap_or(1 << 20);
         Self {
             chunks,
             file,
             parent,
-            recent: Recent::new(usize::try_from(kept.min(256)).unwrap_or(1)),
+            recent: Cache::new(BUDGET, usual.max(BUDGET / 256)),
             grain,
         }
     }

@@ -1,21 +1,20 @@
 //! Tables of a container (BAT, block map, sector bitmaps) read page by page, in bounded memory.
 
-use crate::recent::Recent;
-use h2k_block::{BlockRead, Error, Kind, Result};
+use h2k_block::{BlockRead, Cache, Error, Kind, Result};
 use std::sync::Arc;
 
 /// Bytes in one page.
 pub(crate) const PAGE: u64 = 65536;
-/// Pages kept: 4 MiB, whatever the tables claim to be.
-const KEPT: usize = 64;
+/// Bytes of pages kept, whatever the tables claim to be.
+const KEPT: u64 = 64 * PAGE;
 
-/// A page of a host file: `None` where the host stores nothing and all of it reads as zero.
-type Page = Option<Arc<[u8]>>;
+/// A page of a host file: empty where the host stores nothing and all of it reads as zero.
+type Page = Arc<[u8]>;
 
 /// Pages of a host file, shared by all threads that read an image.
 pub(crate) struct Pages {
     file: Arc<dyn BlockRead>,
-    recent: Recent<Page>,
+    recent: Cache<[u8]>,
 }
 
 impl Pages {
@@ -23,7 +22,7 @@ impl Pages {
     pub(crate) fn new(file: Arc<dyn BlockRead>) -> Self {
         Self {
             file,
-            recent: Recent::new(KEPT),
+            recent: Cache::new(KEPT, PAGE),
         }
     }
 
@@ -31,7 +30,7 @@ impl Pages {
     pub(crate) fn few(file: Arc<dyn BlockRead>) -> Self {
         Self {
             file,
-            recent: Recent::new(2),
+            recent: Cache::new(2 * PAGE, PAGE),
         }
     }
 
@@ -41,7 +40,7 @@ impl Pages {
             pages: self,
             structure,
             number: u64::MAX,
-            page: None,
+            page: Page::default(),
         }
     }
 
@@ -57,13 +56,13 @@ impl Pages {
         }
         let extent = self.file.extent_at(start, end)?;
         if extent.kind != Kind::Data && extent.end() == end && end.is_multiple_of(PAGE) {
-            return Ok(None);
+            return Ok(Page::default());
         }
         let mut bytes = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
         self.file
             .read_at(start, &mut bytes)
             .map_err(|e| e.at(structure, start))?;
-        Ok(Some(bytes.into()))
+        Ok(bytes.into())
     }
 }
 
@@ -79,11 +78,12 @@ impl Cursor<'_> {
     /// The `N` bytes at `offset` of the host file. They must not straddle a page: entries are aligned.
     pub(crate) fn word<const N: usize>(&mut self, offset: u64) -> Result<[u8; N]> {
         self.turn_to(offset)?;
-        let Some(page) = &self.page else {
+        if self.page.is_empty() {
             return Ok([0; N]);
-        };
+        }
         let at = usize::try_from(offset % PAGE).unwrap_or(usize::MAX);
-        page.get(at..)
+        self.page
+            .get(at..)
             .and_then(|rest| rest.first_chunk::<N>())
             .copied()
             .ok_or_else(|| beyond(self.structure, offset, self.pages.file.len()))
@@ -93,9 +93,10 @@ impl Cursor<'_> {
     /// `offset` itself when there is something.
     pub(crate) fn blank_until(&mut self, offset: u64) -> Result<u64> {
         self.turn_to(offset)?;
-        Ok(match self.page {
-            Some(_) => offset,
-            None => (offset / PAGE).saturating_add(1).saturating_mul(PAGE),
+        Ok(if self.page.is_empty() {
+            (offset / PAGE).saturating_add(1).saturating_mul(PAGE)
+        } else {
+            offset
         })
     }
 

@@ -1,6 +1,6 @@
 use super::{Coding, Undecodable};
-use crate::pool::Pool;
 use flate2::{Decompress, FlushDecompress, Status};
+use h2k_block::Pool;
 
 /// Decodes whole clusters; keeps codec states between calls.
 #[derive(Default)]

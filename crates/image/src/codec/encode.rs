@@ -1,8 +1,7 @@
 use super::Coding;
 use super::deflate::Deflater;
-use crate::pool::Pool;
 use flate2::{Compress, Compression, FlushCompress, Status};
-use h2k_block::{Class, Error, Result};
+use h2k_block::{Class, Error, Pool, Result};
 
 /// The window a deflated cluster stays within, as a power of two: 4 KiB.
 const DEFLATE_WINDOW_BITS: u8 = 12;

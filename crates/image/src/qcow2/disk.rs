@@ -1,9 +1,8 @@
 use super::geometry::Geometry;
 use super::tables::{Joined, State, Tables};
 use crate::codec::{Coding, Decoder};
-use crate::pool::Pool;
 use h2k_block::Cache;
-use h2k_block::{BlockRead, Buffer, Error, Extent, HostFile, Kind, RawSpan, Result};
+use h2k_block::{BlockRead, Buffer, Error, Extent, HostFile, Kind, Pool, RawSpan, Result};
 use std::sync::Arc;
 
 /// How many bytes of decoded clusters are kept for reads smaller than a cluster.

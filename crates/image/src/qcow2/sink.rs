@@ -7,8 +7,7 @@ use super::options::{Compression, Options, Preallocation};
 use super::place::{Empty, Finished, Placer};
 use crate::Format;
 use crate::codec::Encoder;
-use crate::pool::Pool;
-use h2k_block::{Batch, Body, Class, Error, HostFile, Result, Sink};
+use h2k_block::{Batch, Body, Class, Error, HostFile, Pool, Result, Sink};
 use std::sync::{Arc, Mutex, PoisonError};
 use zerocopy::IntoBytes;
 

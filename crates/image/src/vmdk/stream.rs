@@ -3,8 +3,7 @@
 use super::layout::{Marker, SECTOR};
 use super::sparse::{Coding, Sparse, Table};
 use crate::codec::{self, Decoder};
-use crate::pool::Pool;
-use h2k_block::{Buffer, Cache, Error, Result};
+use h2k_block::{Buffer, Cache, Error, Pool, Result};
 use std::sync::Arc;
 use zerocopy::FromBytes;
 

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, PoisonError};
 
 /// Things that are costly to make and wanted by one thread at a time: codec states, buffers.
-pub(crate) struct Pool<T>(Mutex<Vec<T>>);
+pub struct Pool<T>(Mutex<Vec<T>>);
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
@@ -11,7 +11,7 @@ impl<T> Default for Pool<T> {
 
 impl<T> Pool<T> {
     /// Lends a thing to `work`, making one if none is free.
-    pub(crate) fn with<R>(&self, make: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
+    pub fn with<R>(&self, make: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut thing = free.unwrap_or_else(make);
         let answer = work(&mut thing);

@@ -71,7 +71,8 @@ fn checked<'a>(cursor: &Cursor<'_>, entry: &Raw<'a>) -> Result<Entry<'a>> {
     Ok(Entry {
         name,
         location: entry.head.location.get(),
-        kind: file_type(entry.head.kind),
+        // The highest bit says that the name is encrypted.
+        kind: FileKind::from_entry(entry.head.kind & 0x7f),
     })
 }
 
@@ -127,18 +128,4 @@ pub(crate) fn xattrs(volume: &Volume, root: &Root, number: u64, each: &mut EachX
         cursor.next()?;
     }
     Ok(())
-}
-
-/// `BTRFS_FT_*`; the highest bit says that the name is encrypted.
-fn file_type(kind: u8) -> Option<FileKind> {
-    Some(match kind & 0x7f {
-        1 => FileKind::File,
-        2 => FileKind::Dir,
-        3 => FileKind::CharDevice,
-        4 => FileKind::BlockDevice,
-        5 => FileKind::Fifo,
-        6 => FileKind::Socket,
-        7 => FileKind::Link,
-        _ => return None,
-    })
 }

@@ -536,15 +536,7 @@ impl FsRead for Btrfs {
     /// The place is one on the first disk that was given; `None` where the best copy is on another.
     fn file_extent_at(&self, file: Node, offset: u64, end: u64) -> Result<FileExtent> {
         let (inode, tree) = self.content(file)?;
-        if offset >= end || end > inode.size {
-            return Err(Error::new(
-                Class::OutOfBounds,
-                format!(
-                    "extent {offset:#x}..{end:#x} asked, the file has {} bytes",
-                    inode.size
-                ),
-            ));
-        }
+        h2k_fs::check_extent(offset, end, inode.size)?;
         let volume = &self.shared.volume;
         let (run, _) =
             file::find(volume, &tree.root, inode.number, offset).map_err(|e| e.through("btrfs"))?;

@@ -42,19 +42,6 @@ pub(crate) struct Form {
     inodes: u32,
 }
 
-fn kind(code: u8) -> Option<FileKind> {
-    match code {
-        1 => Some(FileKind::File),
-        2 => Some(FileKind::Dir),
-        3 => Some(FileKind::CharDevice),
-        4 => Some(FileKind::BlockDevice),
-        5 => Some(FileKind::Fifo),
-        6 => Some(FileKind::Socket),
-        7 => Some(FileKind::Link),
-        _ => None,
-    }
-}
-
 impl Form {
     /// `rec_len`: the two low bits extend it, as all others are needed with blocks of 64 KiB.
     pub(crate) fn rec_len(&self, stored: u16) -> usize {
@@ -112,7 +99,7 @@ impl Form {
                     let raw = Raw {
                         inode,
                         kind: if self.filetype {
-                            kind(entry.file_type & 0xf)
+                            FileKind::from_entry(entry.file_type & 0xf)
                         } else {
                             None
                         },

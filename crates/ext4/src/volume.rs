@@ -223,15 +223,7 @@ impl Ext4 {
     }
 
     pub(crate) fn content_extent(&self, inode: &Inode, offset: u64, end: u64) -> Result<FileExtent> {
-        if offset >= end || end > inode.size {
-            return Err(Error::new(
-                Class::OutOfBounds,
-                format!(
-                    "extent {offset:#x}..{end:#x} asked, the file has {} bytes",
-                    inode.size
-                ),
-            ));
-        }
+        h2k_fs::check_extent(offset, end, inode.size)?;
         let all = end.saturating_sub(offset);
         if inode.has(inode_flag::INLINE_DATA) {
             return Ok(FileExtent {

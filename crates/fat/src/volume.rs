@@ -406,12 +406,7 @@ impl FsRead for Fat {
 
     fn file_extent_at(&self, file: Node, offset: u64, end: u64) -> Result<FileExtent> {
         let (len, chain) = self.content(file).map_err(|e| e.through("fat"))?;
-        if offset >= end || end > len {
-            return Err(Error::new(
-                Class::OutOfBounds,
-                format!("extent {offset:#x}..{end:#x} asked, the file has {len} bytes"),
-            ));
-        }
+        h2k_fs::check_extent(offset, end, len)?;
         let (at, run) = self.clusters.place(&chain, offset).ok_or_else(|| {
             Error::corrupt("FAT", self.geometry.fat_at, "a chain shorter than its file").through("fat")
         })?;

@@ -14,7 +14,7 @@ mod walk;
 mod write;
 pub mod wtf8;
 
-use h2k_block::{Extent, Result};
+use h2k_block::{Class, Error, Extent, Result};
 use std::ops::ControlFlow;
 
 pub use acl::linux_acl;
@@ -66,6 +66,21 @@ impl FileKind {
             0o140_000 => Some(Self::Socket),
             _ => None,
         }
+    }
+
+    /// The kind in a directory entry, in the numbering that ext2, XFS and btrfs share.
+    #[must_use]
+    pub fn from_entry(kind: u8) -> Option<Self> {
+        Some(match kind {
+            1 => Self::File,
+            2 => Self::Dir,
+            3 => Self::CharDevice,
+            4 => Self::BlockDevice,
+            5 => Self::Fifo,
+            6 => Self::Socket,
+            7 => Self::Link,
+            _ => return None,
+        })
     }
 
     /// The letter `ls -l` begins a line with.
@@ -273,4 +288,19 @@ pub trait FsRead: Send + Sync {
     /// # Errors
     /// When the allocation maps are damaged.
     fn used_at(&self, offset: u64, end: u64) -> Result<Extent>;
+}
+
+/// Refuses `offset..end` unless it is a part of a file of `len` bytes: for implementors of
+/// [`FsRead::file_extent_at`].
+///
+/// # Errors
+/// [`Class::OutOfBounds`] when it is empty or goes past the end.
+pub fn check_extent(offset: u64, end: u64, len: u64) -> Result<()> {
+    if offset < end && end <= len {
+        return Ok(());
+    }
+    Err(Error::new(
+        Class::OutOfBounds,
+        format!("extent {offset:#x}..{end:#x} asked, the file has {len} bytes"),
+    ))
 }

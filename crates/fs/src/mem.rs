@@ -399,12 +399,7 @@ impl FsRead for MemFs {
 
     fn file_extent_at(&self, file: Node, offset: u64, end: u64) -> Result<FileExtent> {
         let len = size(self.content(file)?);
-        if offset >= end || end > len {
-            return Err(Error::new(
-                Class::OutOfBounds,
-                format!("extent {offset:#x}..{end:#x} asked, the file has {len} bytes"),
-            ));
-        }
+        crate::check_extent(offset, end, len)?;
         Ok(FileExtent {
             run: Extent::new(offset, end.saturating_sub(offset), Kind::Data),
             at: None,

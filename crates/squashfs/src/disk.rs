@@ -379,15 +379,7 @@ impl FsRead for Squash {
 
     fn file_extent_at(&self, file: Node, offset: u64, end: u64) -> Result<FileExtent> {
         let inode = self.content(file)?;
-        if offset >= end || end > inode.len {
-            return Err(Error::new(
-                Class::OutOfBounds,
-                format!(
-                    "extent {offset:#x}..{end:#x} asked, the file has {} bytes",
-                    inode.len
-                ),
-            ));
-        }
+        h2k_fs::check_extent(offset, end, inode.len)?;
         let size = u64::from(self.sb.block.get());
         let bits = size.trailing_zeros();
         let left = size.saturating_sub(offset & size.saturating_sub(1));

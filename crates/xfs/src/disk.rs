@@ -275,7 +275,7 @@ impl FsRead for Xfs {
     fn list(&self, dir: Node, each: &mut EachEntry<'_>) -> Result<()> {
         let inode = self.directory(dir)?;
         let show = &mut |entry: dir::Name<'_>| -> ControlFlow<()> {
-            let kind = entry.ftype.and_then(file_type);
+            let kind = entry.ftype.and_then(FileKind::from_entry);
             each(Entry {
                 name: entry.name,
                 node: Node(entry.inode),
@@ -385,18 +385,4 @@ impl FsRead for Xfs {
         }
         alloc::used_at(&self.volume, offset, end).map_err(|e| e.through("xfs"))
     }
-}
-
-/// `XFS_DIR3_FT_*`
-fn file_type(ftype: u8) -> Option<FileKind> {
-    Some(match ftype {
-        1 => FileKind::File,
-        2 => FileKind::Dir,
-        3 => FileKind::CharDevice,
-        4 => FileKind::BlockDevice,
-        5 => FileKind::Fifo,
-        6 => FileKind::Socket,
-        7 => FileKind::Link,
-        _ => return None,
-    })
 }

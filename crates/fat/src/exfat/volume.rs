@@ -468,12 +468,7 @@ impl FsRead for ExFat {
     fn file_extent_at(&self, file: Node, offset: u64, end: u64) -> Result<FileExtent> {
         let (set, chain) = self.content(file).map_err(|e| e.through("exfat"))?;
         let len = set.stream.len.get();
-        if offset >= end || end > len {
-            return Err(Error::new(
-                Class::OutOfBounds,
-                format!("extent {offset:#x}..{end:#x} asked, the file has {len} bytes"),
-            ));
-        }
+        h2k_fs::check_extent(offset, end, len)?;
         let valid = set.stream.valid.get().min(len);
         if offset >= valid {
             return Ok(FileExtent {

@@ -452,15 +452,7 @@ impl FsRead for Iso {
 
     fn file_extent_at(&self, file: Node, offset: u64, end: u64) -> Result<FileExtent> {
         let inode = self.content(file)?;
-        if offset >= end || end > inode.len {
-            return Err(Error::new(
-                Class::OutOfBounds,
-                format!(
-                    "extent {offset:#x}..{end:#x} asked, the file has {} bytes",
-                    inode.len
-                ),
-            ));
-        }
+        h2k_fs::check_extent(offset, end, inode.len)?;
         let len = end.saturating_sub(offset);
         if inode.zisofs.is_some() {
             let mut run = Extent::new(offset, len, Kind::Data);

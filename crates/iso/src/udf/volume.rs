@@ -324,15 +324,7 @@ impl FsRead for Udf {
 
     fn file_extent_at(&self, file: Node, offset: u64, end: u64) -> Result<FileExtent> {
         let icb = self.content(file)?;
-        if offset >= end || end > icb.len {
-            return Err(Error::new(
-                Class::OutOfBounds,
-                format!(
-                    "extent {offset:#x}..{end:#x} asked, the file has {} bytes",
-                    icb.len
-                ),
-            ));
-        }
+        h2k_fs::check_extent(offset, end, icb.len)?;
         let (len, at) = icb.place(offset);
         let inline = matches!(icb.body, icb::Body::Inline(_));
         let kind = if at.is_some() || inline {

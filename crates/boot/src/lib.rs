@@ -95,6 +95,22 @@ pub fn read(look: &Look<'_>, guest: &Guest) -> (Boot, Vec<Unread>) {
     }
 }
 
+/// Reads what is needed before a system's own files are: firmware, boot code, the EFI system partition; and where the
+/// boot loader of Windows is. What could not be read of other devices than `look` shows is handed back.
+#[must_use]
+pub fn read_firmware(look: &Look<'_>, guest: &Guest) -> (Boot, Vec<Unread>) {
+    let (esp, unread) = loader::alone(guest, look.limits());
+    let disks = firmware::find(guest.devices(), esp.as_ref());
+    let boot = Boot {
+        firmware: disks.firmware,
+        boot_code: disks.code,
+        loaders: loader::windows(look, guest, esp.as_ref()),
+        esp,
+        ..Boot::default()
+    };
+    (boot, unread)
+}
+
 fn system(look: &Look<'_>, guest: &Guest, esp: Option<loader::Mounted>) -> Boot {
     let disks = firmware::find(guest.devices(), esp.as_ref().map(|e| &e.facts));
     let efi = disks.firmware.as_ref().is_some_and(|f| f.value == Firmware::Uefi);

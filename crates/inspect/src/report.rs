@@ -219,7 +219,7 @@ pub fn inspect_system(
         os: asking.section(Topic::Os, true, if windows { windows::os } else { linux::os }),
         mounts: asking.section(Topic::Mounts, true, mounts::look),
         storage: asking.section(Topic::Storage, linux, linux::storage),
-        boot: asking.section(Topic::Boot, linux, boot::look),
+        boot: asking.section(Topic::Boot, linux || windows, boot::look),
         packages: asking.section(Topic::Packages, !windows, linux::packages),
         network: asking.section(
             Topic::Network,

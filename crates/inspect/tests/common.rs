@@ -52,7 +52,7 @@ pub fn shared_guest(name: &str, topics: &[Topic]) -> Option<Inspection> {
 }
 
 /// A guest of the rig, where `H2K_RIG` names the folder of its images.
-fn rig(name: &str) -> Option<Guest> {
+pub fn rig(name: &str) -> Option<Guest> {
     let Ok(folder) = std::env::var("H2K_RIG") else {
         println!("skipped: H2K_RIG names no guests of the rig");
         return None;

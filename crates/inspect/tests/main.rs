@@ -10,8 +10,12 @@
     unreachable_pub
 )]
 
+#[path = "../../boot/tests/common.rs"]
+#[allow(dead_code)]
+mod boot_files;
 mod common;
 mod damage;
+mod doctor;
 mod door;
 mod hives;
 mod inside;

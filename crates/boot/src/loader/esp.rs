@@ -1,6 +1,7 @@
 //! The EFI system partition.
 
-use h2k_guest::{Guest, Look, Tree};
+use h2k_block::Limits;
+use h2k_guest::{Guest, Look, Source, Tree, Unread};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -69,6 +70,22 @@ pub(crate) fn mounted(tree: &Tree, guest: &Guest) -> Option<(Option<Tree>, Strin
                 .is_ok()
     })?;
     Some((Some(whole), device.name.clone(), point.to_owned(), false))
+}
+
+/// What is on the first EFI system partition, by itself.
+pub(crate) fn alone(guest: &Guest, limits: &Limits) -> (Option<Esp>, Vec<Unread>) {
+    let Some(device) = guest.devices().iter().find(|d| is_esp(d)) else {
+        return (None, Vec::new());
+    };
+    match guest.open(device) {
+        Ok(opened) => {
+            let tree = Tree::new(device.name.clone(), opened.fs);
+            let look = Look::new(&tree, limits);
+            let mounted = Mounted::look(&look, device.name.clone(), String::new(), false);
+            (Some(mounted.facts), look.take_unread())
+        }
+        Err(e) => (None, vec![Unread::new(Source::named(device.name.clone()), &e)]),
+    }
 }
 
 impl Mounted {

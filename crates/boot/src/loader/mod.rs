@@ -12,13 +12,15 @@ mod script;
 mod sdboot;
 mod syslinux;
 mod uki;
+mod windows;
 
 pub use esp::Esp;
-pub(crate) use esp::{Mounted, is_esp, mounted};
+pub(crate) use esp::{Mounted, alone, is_esp, mounted};
 pub use grubenv::GrubEnv;
 pub(crate) use images::Images;
 pub use script::{MenuEntry, Script, read as grub_script};
 pub use uki::{Section, Uki};
+pub(crate) use windows::find as windows;
 
 use h2k_guest::{Fact, Look, Source};
 use schemars::JsonSchema;

@@ -6,14 +6,13 @@ use h2k_boot::initramfs::Initramfs;
 use h2k_boot::{Boot, Bus, Entry, Kernel, LeftoverKind, Reach, Rung, ladder};
 use h2k_guest::look::Line;
 use h2k_guest::{Look, Source, fstab};
-use std::collections::BTreeSet;
 
 pub(super) fn check(patient: &Patient<'_>, look: &Look<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let Some(boot) = patient.facts.boot.as_ref().map(|s| &s.found) else {
         return findings;
     };
-    loader::check(boot, &mut findings);
+    loader::check(patient, boot, &mut findings);
     if boot.kernels.is_empty() {
         findings.push(
             Finding::new("kernel", Level::Stop, "there is no kernel")
@@ -258,13 +257,6 @@ fn same_content(patient: &Patient<'_>, device: &h2k_guest::Device) -> bool {
 /// fstab and crypttab: what is waited for while the system starts.
 fn tables(patient: &Patient<'_>, look: &Look<'_>, findings: &mut Vec<Finding>) {
     let mut fine = 0_usize;
-    let missing: BTreeSet<Vec<u8>> = patient
-        .assembled
-        .left_out
-        .iter()
-        .filter(|l| !l.expected && l.why.class() == h2k_block::Class::NotFound)
-        .map(|l| l.spec.clone())
-        .collect();
     let before = findings.len();
     for line in look.text("/etc/fstab").iter().flat_map(|t| t.spoken()) {
         let Some(mount) = fstab(line.text.as_bytes()).into_iter().next() else {
@@ -295,7 +287,7 @@ fn tables(patient: &Patient<'_>, look: &Look<'_>, findings: &mut Vec<Finding>) {
             .read([line.source()])
         };
         spread(&spec, level, &say, findings);
-        let gone = missing.contains(&mount.spec) || swap && patient.resolve(&spec).is_err();
+        let gone = patient.resolve(&spec).is_err();
         if gone {
             let why = format!("{what} is on {spec}, which is not on these disks: {effect}");
             findings.push(

@@ -1,19 +1,31 @@
 //! Whether firmware finds a boot loader, and the boot loader a kernel.
 
-use super::{Finding, Level};
+use super::{Finding, Level, Patient};
 use h2k_boot::{Boot, Firmware, LoaderKind};
 
-pub(super) fn check(boot: &Boot, findings: &mut Vec<Finding>) {
-    let firmware = boot.firmware.as_ref();
-    match firmware.map(|f| f.value) {
+/// Whether firmware finds something to start.
+pub(super) fn firmware(patient: &Patient<'_>, boot: &Boot, findings: &mut Vec<Finding>) {
+    let scanned = patient.guest.devices().iter().any(|d| d.content().is_some());
+    match boot.firmware.as_ref().map(|f| f.value) {
         Some(Firmware::Uefi) => uefi(boot, findings),
         Some(Firmware::Bios) => bios(boot, findings),
-        _ => findings.push(Finding::new(
-            "firmware",
-            Level::Stop,
-            "no disk has boot code in its first sector, and there is no EFI system partition: nothing starts a boot loader",
-        ).advise("a disk may be missing: name all disks of the guest")),
+        _ if !scanned => {
+            findings.push(Finding::new("firmware", Level::Unknown, "the disks themselves cannot be looked at"));
+        }
+        _ => findings.push(
+            Finding::new(
+                "firmware",
+                Level::Stop,
+                "no disk has boot code in its first sector, and there is no EFI system partition: nothing starts a \
+                 boot loader",
+            )
+            .advise("a disk may be missing: name all disks of the guest"),
+        ),
     }
+}
+
+pub(super) fn check(patient: &Patient<'_>, boot: &Boot, findings: &mut Vec<Finding>) {
+    firmware(patient, boot, findings);
     if boot.loaders.is_empty() {
         findings.push(Finding::new(
             "boot-loader",

@@ -9,6 +9,7 @@ mod linux;
 mod loader;
 mod names;
 mod network;
+mod windows;
 
 use crate::report::{SystemFacts, inspect_system};
 use crate::topic::{Topic, Topics};
@@ -196,6 +197,7 @@ fn one(guest: &Guest, system: &System, assembled: &Assembled, limits: &Limits) -
     };
     let findings = match system.kind {
         SystemKind::Linux => linux::check(&patient, &look),
+        SystemKind::Windows => windows::check(&patient, &look),
         _ => vec![
             Finding::new(
                 "system",

@@ -3,7 +3,7 @@
 use crate::run::{names, run};
 use std::path::Path;
 
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 31] = [
     "cat",
     "check",
     "checksum",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 29] = [
     "find",
     "info",
     "inspect",
+    "journal",
     "ls",
     "man",
     "map",
@@ -31,6 +32,7 @@ const COMMANDS: [&str; 29] = [
     "resize",
     "snapshot",
     "stat",
+    "systemd",
     "tar-out",
     "tree",
 ];

@@ -3,6 +3,7 @@
 mod copy_out;
 mod formats;
 mod inspect;
+mod journal;
 mod look;
 mod measure;
 mod stack;

@@ -63,6 +63,14 @@ impl DiskArgs {
     pub(super) fn open(&self) -> Result<OpenGuest, Failure> {
         self.guest.open_disks(&self.disks)
     }
+
+    /// The guest's files, put together. What is odd is told as notes.
+    pub(super) fn assembled(&self, screen: &Screen) -> Result<Assembled, Failure> {
+        let guest = self.open()?;
+        let assembled = guest.tree()?;
+        note(screen, &warnings(&guest, &assembled));
+        Ok(assembled)
+    }
 }
 
 /// Paths in a guest, none of them empty, each beginning with a slash.
@@ -83,9 +91,7 @@ impl GuestArgs {
         let (guest, paths) = self.open(args)?;
         let assembled = guest.tree()?;
         let warnings = warnings(&guest, &assembled);
-        for warning in &warnings {
-            screen.note(&format!("{} {}", screen.err.dim("note:"), shown(warning)));
-        }
+        note(screen, &warnings);
         Ok(GuestFiles {
             guest,
             tree: assembled.tree,
@@ -343,6 +349,12 @@ impl GuestFiles<'_> {
         let mut more = more.to_vec();
         more.extend([("warnings", self.warnings.clone()), self.troubles.json()]);
         context.finish(list, outcome.map_err(|e| self.guest.about(e)), &more)
+    }
+}
+
+fn note(screen: &Screen, warnings: &[String]) {
+    for warning in warnings {
+        screen.note(&format!("{} {}", screen.err.dim("note:"), shown(warning)));
     }
 }
 

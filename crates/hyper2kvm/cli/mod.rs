@@ -19,6 +19,7 @@ mod find;
 mod guest;
 mod info;
 mod inspect;
+mod journal;
 mod ls;
 mod making;
 mod man;
@@ -31,6 +32,7 @@ mod resize;
 mod snapshot;
 mod source;
 mod stat;
+mod systemd;
 mod tar_out;
 mod tree;
 mod value;
@@ -115,6 +117,10 @@ enum Command {
     CopyOut(copy_out::Args),
     TarOut(tar_out::Args),
     #[command(subcommand)]
+    Journal(journal::Command),
+    #[command(subcommand)]
+    Systemd(systemd::Command),
+    #[command(subcommand)]
     Reg(reg::Command),
     Completions(completions::Args),
     Man(man::Args),
@@ -184,6 +190,8 @@ impl Command {
             Self::Checksum(args) => args.run(context),
             Self::CopyOut(args) => args.run(context),
             Self::TarOut(args) => args.run(context),
+            Self::Journal(command) => command.run(context),
+            Self::Systemd(command) => command.run(context),
             Self::Reg(command) => command.run(context),
             Self::Snapshot(command) => command.run(context),
             Self::Completions(args) => args.run(context),

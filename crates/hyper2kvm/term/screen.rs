@@ -59,6 +59,16 @@ impl Screen {
         }
     }
 
+    /// The same for text of several lines, each of which ends in a new line.
+    pub(crate) fn name_lines(&self, text: &[u8]) -> Vec<u8> {
+        let lines = text.split_inclusive(|b| *b == b'\n');
+        let each = lines.flat_map(|line| match line.strip_suffix(b"\n") {
+            Some(line) => [self.name(line), b"\n".to_vec()].concat(),
+            None => self.name(line),
+        });
+        each.collect()
+    }
+
     /// Whether nobody reads standard output any more.
     pub(crate) fn closed(&self) -> bool {
         self.closed.get()

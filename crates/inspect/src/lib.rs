@@ -22,6 +22,7 @@ pub mod environment;
 pub mod firewall;
 pub mod journal;
 mod linux;
+pub mod locale;
 mod mounts;
 pub mod network;
 pub mod os;

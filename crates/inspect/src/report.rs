@@ -8,6 +8,7 @@ use crate::environment::Environment;
 use crate::firewall::Firewalls;
 use crate::journal::{self, Journal};
 use crate::linux;
+use crate::locale::{self, LocaleFacts};
 use crate::mounts::{self, Mounts};
 use crate::network::Network;
 use crate::os::Os;
@@ -109,6 +110,9 @@ pub struct SystemFacts {
     /// What runs by the clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Section<Schedule>>,
+    /// Time zone, clock, language, keyboard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Section<LocaleFacts>>,
     /// What was logged, and what the last boot was like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<Section<Journal>>,
@@ -235,6 +239,7 @@ pub fn inspect_system(
         applications: asking.section(Topic::Applications, windows, windows::applications),
         security: asking.section(Topic::Security, linux, linux::security),
         schedule: None,
+        locale: asking.section(Topic::Locale, linux, |_, look| locale::look(look)),
         journal: asking.section(Topic::Journal, linux, |_, look| journal::look(look)),
         users: asking.section(Topic::Users, !windows, linux::users),
         environment: asking.section(Topic::Environment, !windows, linux::environment),

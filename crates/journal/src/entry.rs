@@ -130,7 +130,7 @@ impl Entry {
                 continue;
             }
             out.extend_from_slice(name);
-            if is_text(value) {
+            if is_printable(value, false) {
                 out.push(b'=');
             } else {
                 out.push(b'\n');
@@ -144,7 +144,8 @@ impl Entry {
     }
 }
 
-/// UTF-8 on one line, without control characters but the tabulator.
-fn is_text(value: &[u8]) -> bool {
-    std::str::from_utf8(value).is_ok_and(|text| text.chars().all(|c| c == '\t' || !c.is_control()))
+/// UTF-8 without control characters but the tabulator and, where that is allowed, the new line.
+pub(crate) fn is_printable(value: &[u8], lines: bool) -> bool {
+    let fine = |c: char| c == '\t' || (lines && c == '\n') || !c.is_control();
+    std::str::from_utf8(value).is_ok_and(|text| text.chars().all(fine))
 }

@@ -18,8 +18,12 @@
 //!
 //! Source: "Journal File Format" (systemd.io/JOURNAL_FILE_FORMAT); numbers of messages: systemd's message catalog.
 //!
-//! Non-goals: writing, the seals of forward secure sealing (their tags are stepped over), catalogs' texts.
+//! * [`Output`] writes entries as `journalctl` does, [`Catalog`] explains them; [`text_logs`] reads what a guest without
+//!   a journal has.
+//!
+//! Non-goals: writing, the seals of forward secure sealing (their tags are stepped over).
 
+mod catalog;
 mod codec;
 mod entry;
 mod events;
@@ -31,17 +35,24 @@ mod layout;
 mod links;
 mod merge;
 mod message;
+mod plot;
 mod query;
 mod select;
+mod show;
+mod text;
 mod units;
 mod verify;
 
+pub use catalog::Catalog;
 pub use entry::{Entry, EntryHead, Id};
 pub use facts::{Boot, Failure, Startup};
 pub use file::File;
 pub use find::{Found, find, is_journal_name};
 pub use layout::{Header, Status};
 pub use merge::{Entries, Journal};
+pub use plot::span;
 pub use query::Query;
+pub use show::{Output, Zone, utc};
+pub use text::{TextLog, text_logs};
 pub use units::{UnitLog, UnitState, Units};
 pub use verify::Report;

@@ -4,6 +4,7 @@ use crate::entry::{Entry, EntryHead};
 use crate::file::File;
 use crate::query::Query;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 /// How many warnings one stream keeps.
 const WARNINGS: usize = 100;
@@ -25,6 +26,14 @@ impl<'f> Journal<'f> {
     #[must_use]
     pub fn files(&self) -> &[File<'f>] {
         &self.files
+    }
+
+    /// Every value that `field` has in any of the files, sorted. Files whose tables are damaged are left out.
+    #[must_use]
+    pub fn values(&self, field: &str) -> Vec<Vec<u8>> {
+        let found = self.files.iter().filter_map(|file| file.values(field).ok());
+        let values: BTreeSet<Vec<u8>> = found.flatten().map(|(value, _)| value).collect();
+        values.into_iter().collect()
     }
 
     /// The entries that `query` chooses, oldest first, as `journalctl` orders them: by sequence number where files

@@ -17,4 +17,5 @@ mod door;
 mod facts;
 mod fixture;
 mod journalctl;
+mod show;
 mod units;

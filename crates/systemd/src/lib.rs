@@ -3,3 +3,5 @@
 //!
 //! Everything is read from the files of a [`h2k_guest::Tree`] by a [`h2k_guest::Look`]; nothing is run, so what only a
 //! running manager knows is either taken from the journal of the last boot, and labelled so, or not answered.
+
+pub mod ctl;

@@ -8,3 +8,5 @@
     clippy::disallowed_methods,
     unreachable_pub
 )]
+
+mod ctl;

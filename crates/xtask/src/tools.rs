@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 62] = [
+const TOOLS: [(&str, &str); 64] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -44,6 +44,8 @@ const TOOLS: [(&str, &str); 62] = [
     ("mdadm", "mdadm"),
     ("xorriso", "xorriso"),
     ("journalctl", "systemd"),
+    ("last", "util-linux"),
+    ("/usr/share/i18n/locales/de_DE", "locales"),
     ("/lib/systemd/systemd-journal-remote", "systemd-journal-remote"),
     ("xz", "xz-utils"),
     ("rpm", "rpm"),

@@ -292,8 +292,19 @@ fn usage(inspection: &Inspection) -> DiskUsage {
     }
 }
 
-fn services(_: &SystemFacts) -> ProfileServices {
-    ProfileServices::default()
+fn services(system: &SystemFacts) -> ProfileServices {
+    let mut services = ProfileServices::default();
+    if let Some(windows) = system.services.as_ref().map(|s| &s.found) {
+        let started = |s: &&crate::windows::Service| s.start.starts_with("automatic");
+        services.total = Some(windows.services.len());
+        services.active = Some(windows.services.iter().filter(started).count());
+    }
+    let last = system.journal.as_ref().and_then(|s| s.found.last_boot.as_ref());
+    if let Some(last) = last {
+        services.failed = Some(last.failed_units.len());
+        services.boot_time_seconds = last.startup.as_ref().map(|s| s.total_usec / 1_000_000);
+    }
+    services
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 mod outline;
+mod summary;
 
 use super::guest::GuestArgs;
 use super::{Context, Outcome, exit};
@@ -15,7 +16,8 @@ use std::path::PathBuf;
 /// mounts, boot loader and kernels, packages or applications, services, users, network, and more. Nothing of the guest
 /// is run, and nothing is guessed: every fact says where it was read, and what could not be read says why.
 ///
-/// Without --only, a summary is shown; with it, all of the topics named. --json has everything in either case.
+/// Without --only and --sources a summary is shown; with them, all there is of the topics. --json has everything in
+/// either case.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -75,7 +77,11 @@ impl Args {
             style: screen.out,
             sources: self.sources,
         };
-        let text = text(&inspection, &outline)?;
+        let summed = self.only.is_empty() && !self.sources;
+        let text = match summed {
+            true => summary::text(&inspection, screen.out),
+            false => text(&inspection, &outline)?,
+        };
         screen.say(&text);
         tell(&inspection, screen);
         Ok(exit::DONE)

@@ -137,6 +137,13 @@ fn text_goes_out_and_in_and_differences_are_told() {
     reg(&["delete", "a:Select", "-o", "c"]).good();
     assert!(std::fs::read(dir.path().join("a")).unwrap() == before);
     assert_eq!(reg(&["diff", "a", "c"]).code, 1);
+    // The old form goes out and comes in too.
+    reg(&["export", "a", "-o", "old.reg", "--regedit4"]).good();
+    let old = std::fs::read(dir.path().join("old.reg")).unwrap();
+    assert!(old.starts_with(b"REGEDIT4\r\n"), "{old:?}");
+    std::fs::write(dir.path().join("e"), Hive::create(Version::V1_5, 1).bytes()).unwrap();
+    reg(&["import", "e", "old.reg"]).good();
+    assert_eq!(reg(&["diff", "a", "e"]).good().code, 0);
     // All of a text, or nothing.
     std::fs::write(
         dir.path().join("bad.reg"),

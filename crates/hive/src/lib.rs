@@ -44,7 +44,7 @@ pub use hive::{Facts, Hive};
 pub use key::Key;
 pub use log::State;
 pub use name::Name;
-pub use reg::{Action, Export, Imported, RegFile, Wish};
+pub use reg::{Action, Export, Form, Imported, RegFile, Wish};
 pub use subkeys::Subkeys;
 pub use upcase::upcase;
 pub use value::{Kind, Value, Values};

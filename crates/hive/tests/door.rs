@@ -1,7 +1,7 @@
 //! The door hostile hives and logs come through: the same function serves the mutation tests and the fuzz target.
 
 use h2k_block::Limits;
-use h2k_hive::{Hive, Kind, RegFile, Visit};
+use h2k_hive::{Form, Hive, Kind, RegFile, Visit};
 use std::ops::ControlFlow;
 
 /// What hostile input may cost here.
@@ -21,9 +21,12 @@ pub fn knock(bytes: Vec<u8>, logs: &[&[u8]]) {
     look(&hive);
     // Text is many times as long as what it says: only of small hives.
     if hive.bytes().len() <= 12 << 10
-        && let Ok(out) = hive.root().and_then(|root| hive.export(root, "HKLM"))
+        && let Ok(root) = hive.root()
     {
-        let _ = RegFile::parse(&out.utf16(), &LIMITS);
+        for form in [Form::Version5, Form::Regedit4] {
+            let out = hive.export(root, "HKLM", form);
+            let _ = out.map(|out| RegFile::parse(&out.bytes(), &LIMITS));
+        }
     }
     hive.accept();
     let root = hive.root().ok().and_then(|root| root.security().ok().flatten());

@@ -2,7 +2,7 @@
 
 use crate::oracle::{hivex, ours};
 use h2k_block::{Class, Limits};
-use h2k_hive::{Action, Differs, Hive, Kind, RegFile, Version};
+use h2k_hive::{Action, Differs, Form, Hive, Kind, RegFile, Version};
 use h2k_testkit::corpus::corpus;
 use h2k_testkit::oracle;
 
@@ -47,7 +47,9 @@ fn a_value_is_written_as_regedit_writes_it() {
     edit.set(key, "lines", Kind::SZ, b"a\0\n\0\0\0").unwrap();
     edit.finish();
     let key = hive.find("viostor").unwrap().unwrap();
-    let out = hive.export(key, "HKEY_LOCAL_MACHINE\\SYSTEM\\viostor").unwrap();
+    let out = hive
+        .export(key, "HKEY_LOCAL_MACHINE\\SYSTEM\\viostor", Form::Version5)
+        .unwrap();
     let expected = "Windows Registry Editor Version 5.00\r\n\
         \r\n\
         [HKEY_LOCAL_MACHINE\\SYSTEM\\viostor]\r\n\
@@ -65,7 +67,52 @@ fn a_value_is_written_as_regedit_writes_it() {
     assert_eq!(out.text, expected);
     assert_eq!((out.keys, out.values, out.missing.len()), (1, 7, 0));
     assert!(out.text.lines().all(|line| line.len() <= 80));
-    assert_eq!(out.utf16()[..4], [0xff, 0xfe, b'W', 0]);
+    assert_eq!(out.bytes()[..4], [0xff, 0xfe, b'W', 0]);
+}
+
+#[test]
+fn the_old_form_is_in_a_code_page_and_names_what_it_cannot_say() {
+    let mut hive = blank();
+    let wide = |text: &str| {
+        text.encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect::<Vec<u8>>()
+    };
+    let mut edit = hive.edit(1).unwrap();
+    let key = edit.create("Größe").unwrap();
+    edit.set(key, "€", Kind::SZ, &wide("Ã¤\0")).unwrap();
+    edit.set(key, "path", Kind::EXPAND_SZ, &wide("%a%\\ä\0")).unwrap();
+    edit.set(key, "two", Kind::MULTI_SZ, &wide("a\0b\0\0")).unwrap();
+    edit.set(key, "open", Kind::SZ, &wide("aa")).unwrap();
+    edit.set(key, "bin", Kind::BINARY, &[0x80, 0]).unwrap();
+    edit.set(key, "Ж", Kind::SZ, &wide("a\0")).unwrap();
+    edit.set(key, "text", Kind::SZ, &wide("Ж\0")).unwrap();
+    edit.set(key, "expand", Kind::EXPAND_SZ, &wide("Ж\0")).unwrap();
+    edit.set(key, "half", Kind::MULTI_SZ, &[1, 2, 3]).unwrap();
+    edit.create("Größe\\Ключ").unwrap();
+    edit.finish();
+    let out = hive
+        .export(hive.root().unwrap(), "HKEY_CURRENT_USER", Form::Regedit4)
+        .unwrap();
+    let expected: &[u8] = b"REGEDIT4\r\n\r\n[HKEY_CURRENT_USER]\r\n\r\n[HKEY_CURRENT_USER\\Gr\xf6\xdfe]\r\n\
+        \"\x80\"=\"\xc3\xa4\"\r\n\"path\"=hex(2):25,61,25,5c,e4,00\r\n\"two\"=hex(7):61,00,62,00,00\r\n\
+        \"open\"=hex(1):61,61\r\n\"bin\"=hex:80,00\r\n\r\n";
+    assert_eq!(out.bytes(), expected, "{}", out.text);
+    assert_eq!((out.keys, out.values, out.missing.len()), (2, 5, 5));
+    assert!(
+        out.missing
+            .iter()
+            .all(|e| e.class() == Class::Unsupported && e.advice().is_some())
+    );
+    let mut back = blank();
+    import(&mut back, &out.bytes(), "HKCU");
+    let mut edit = hive.edit(2).unwrap();
+    edit.delete("Größe\\Ключ").unwrap();
+    for gone in ["Ж", "text", "expand", "half"] {
+        assert!(edit.unset(key, gone).unwrap());
+    }
+    edit.finish();
+    same(&hive, &back);
 }
 
 #[test]
@@ -176,11 +223,11 @@ fn hives_of_the_corpus_go_through_text_and_come_back() {
         let case = corpus.below(name).next().unwrap();
         let hive = Hive::open(corpus.bytes(case), &[], &Limits::default()).unwrap();
         let out = hive
-            .export(hive.root().unwrap(), "HKEY_LOCAL_MACHINE\\X")
+            .export(hive.root().unwrap(), "HKEY_LOCAL_MACHINE\\X", Form::Version5)
             .unwrap();
         assert!(out.missing.is_empty(), "{name}: {:?}", out.missing);
         let mut back = blank();
-        let done = import(&mut back, &out.utf16(), "HKLM\\X");
+        let done = import(&mut back, &out.bytes(), "HKLM\\X");
         assert_eq!(
             (done.keys_created + 1, done.values_set),
             (out.keys, out.values),

@@ -11,6 +11,37 @@ use h2k_block::{Class, Error, Result};
 
 pub use write::Export;
 
+/// What Windows-1252 has where Latin-1 has control characters. It is the code page that is assumed of `REGEDIT4`.
+const CODE_PAGE: [char; 32] = [
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}',
+    '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+];
+
+/// The two forms of registry text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// `Windows Registry Editor Version 5.00`: in UTF-16, from Windows 2000 on.
+    #[default]
+    Version5,
+    /// `REGEDIT4`, of Windows 9x and NT 4: in a code page, also the text that is written in hexadecimal.
+    Regedit4,
+}
+
+impl Form {
+    /// The first line of a file.
+    const fn head(self) -> &'static str {
+        match self {
+            Self::Version5 => "Windows Registry Editor Version 5.00",
+            Self::Regedit4 => "REGEDIT4",
+        }
+    }
+}
+
+/// Whether data of this kind is text, which is in the file's own encoding.
+fn is_text(kind: Kind) -> bool {
+    matches!(kind, Kind::SZ | Kind::EXPAND_SZ | Kind::MULTI_SZ | Kind::LINK)
+}
+
 /// A `.reg` file: what it asks for, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegFile {

@@ -1,15 +1,9 @@
 //! Reading `.reg` files, of version 5.00 (UTF-16) and REGEDIT4 (a code page: Windows-1252 is assumed).
 
-use super::{Action, RegFile, Wish};
+use super::{Action, CODE_PAGE, Form, RegFile, Wish, is_text};
 use crate::bytes::{units, wide};
 use crate::value::Kind;
 use h2k_block::{Error, Limits, Meter, Result};
-
-/// What Windows-1252 has where Latin-1 has control characters.
-const CODE_PAGE: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}',
-    '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
-];
 
 impl RegFile {
     /// Reads a `.reg` file: UTF-16 or UTF-8, or a code page.
@@ -23,7 +17,7 @@ impl RegFile {
         let mut reader = Reader {
             rest: &text,
             line: 1,
-            ansi: false,
+            form: Form::Version5,
         };
         reader.head()?;
         let mut file = Self::default();
@@ -65,6 +59,8 @@ fn decoded(bytes: &[u8]) -> String {
         [0xfe, 0xff, rest @ ..] => wide(units(rest).map(u16::swap_bytes).collect()),
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
         [_, 0, ..] => wide(units(bytes).collect()),
+        // Always in a code page, even where its bytes would be UTF-8 by chance.
+        _ if bytes.starts_with(Form::Regedit4.head().as_bytes()) => code_page(bytes),
         _ => std::str::from_utf8(bytes).map_or_else(|_| code_page(bytes), str::to_owned),
     }
 }
@@ -80,8 +76,7 @@ fn code_page(bytes: &[u8]) -> String {
 struct Reader<'t> {
     rest: &'t str,
     line: usize,
-    /// Whether text in hexadecimal is in a code page.
-    ansi: bool,
+    form: Form,
 }
 
 impl<'t> Reader<'t> {
@@ -120,14 +115,14 @@ impl<'t> Reader<'t> {
         self.next_line();
         let len = self.rest.find('\n').unwrap_or(self.rest.len());
         let head = self.skip(len).trim();
-        match head {
-            "Windows Registry Editor Version 5.00" => Ok(()),
-            "REGEDIT4" => {
-                self.ansi = true;
+        let known = [Form::Version5, Form::Regedit4];
+        match known.into_iter().find(|form| form.head() == head) {
+            Some(form) => {
+                self.form = form;
                 Ok(())
             }
-            other => {
-                let other: String = other.chars().take(60).collect();
+            None => {
+                let other: String = head.chars().take(60).collect();
                 Err(self.bad(&format!(
                     "{other:?}, expected \"Windows Registry Editor Version 5.00\" or \"REGEDIT4\""
                 )))
@@ -230,8 +225,7 @@ impl<'t> Reader<'t> {
             ("hex", kind) => {
                 let kind = kind.unwrap_or(Kind::BINARY);
                 let mut data = self.hex()?;
-                let text = matches!(kind, Kind::SZ | Kind::EXPAND_SZ | Kind::MULTI_SZ | Kind::LINK);
-                if self.ansi && text {
+                if self.form == Form::Regedit4 && is_text(kind) {
                     data = code_page(&data)
                         .encode_utf16()
                         .flat_map(u16::to_le_bytes)

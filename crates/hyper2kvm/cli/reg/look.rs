@@ -4,7 +4,7 @@ use super::{Reading, TARGETS, show};
 use crate::term::{exact, shown};
 use h2k_block::{Class, Error, Output};
 use h2k_convert::{Failure, HiveDiffReport, KeyReport, OpenHive, ValueReport};
-use h2k_hive::{Key, Visit};
+use h2k_hive::{Form, Key, Visit};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
@@ -189,6 +189,9 @@ pub(in super::super) struct Export {
     /// What to put in front of the hive's own paths, such as HKEY_LOCAL_MACHINE\SYSTEM
     #[arg(long, value_name = "KEY")]
     prefix: Option<String>,
+    /// Write the form of Windows 9x and NT 4: REGEDIT4, a file of it in Windows-1252
+    #[arg(long)]
+    regedit4: bool,
     #[command(flatten)]
     reading: Reading,
 }
@@ -209,15 +212,20 @@ impl Export {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let (open, path) = self.reading.open(&self.target, context)?;
         let (key, path) = open.key(&path)?;
+        let form = if self.regedit4 {
+            Form::Regedit4
+        } else {
+            Form::Version5
+        };
         let prefix = self.prefix.unwrap_or_else(|| open.prefix.clone());
         let full = format!("{}\\{path}", prefix.trim_end_matches('\\'));
         let out = open
             .hive
-            .export(key, full.trim_end_matches('\\'))
+            .export(key, full.trim_end_matches('\\'), form)
             .map_err(|e| open.about(e))?;
         let screen = &context.screen;
         if let Some(path) = &self.output {
-            let bytes = out.utf16();
+            let bytes = out.bytes();
             let mut output = Output::new(self.force);
             let file = output.create(path)?;
             file.set_len(u64::try_from(bytes.len()).unwrap_or(0))?;

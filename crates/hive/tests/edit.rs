@@ -1,10 +1,12 @@
 //! Edits: what others read of them, what they leave alone, what they take back.
 
 use crate::dump::dump;
+use crate::fixture::{VERSIONS, bytes, set};
 use crate::oracle::{agreed, hivex, reglookup, sound};
 use h2k_block::{Class, Limits};
 use h2k_hive::{Hive, Kind, State, Version};
 use h2k_testkit::corpus::corpus;
+use std::ops::Range;
 
 const NOW: u64 = 0x01da_0000_0000_0000;
 
@@ -279,6 +281,58 @@ fn only_what_an_edit_means_changes() {
     assert!(changed.len() > 5);
 }
 
+/// What adding a key below the root may change: the base block's numbers, the root's node, its lists and its security
+/// item, and free cells.
+fn meant(hive: &Hive) -> Vec<Range<usize>> {
+    let bytes = hive.bytes();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let cell = |id: u32| {
+        let at = 4096 + id as usize;
+        at..at + (word(at) as i32).unsigned_abs() as usize
+    };
+    let root = cell(hive.root().unwrap().id());
+    let mut all = vec![4..20, 40..44, 508..512, 4096 + 20..4096 + 28];
+    let list = word(root.start + 32);
+    if hive.root().unwrap().subkey_count() > 0 {
+        let at = cell(list).start + 4;
+        if bytes[at..at + 2] == *b"ri" {
+            let count = usize::from(u16::from_le_bytes([bytes[at + 2], bytes[at + 3]]));
+            all.extend((0..count).map(|i| cell(word(at + 4 + 4 * i))));
+        }
+        all.push(cell(list));
+    }
+    all.extend([cell(word(root.start + 48)), root]);
+    // Bins and the cells in them.
+    let end = (4096 + word(40) as usize).min(bytes.len());
+    let mut bin = 4096;
+    while bin < end {
+        let (mut at, next) = (bin + 32, bin + word(bin + 8) as usize);
+        while at < next {
+            let len = (word(at) as i32).unsigned_abs() as usize;
+            if word(at) as i32 > 0 {
+                all.push(at..at + len);
+            }
+            at += len;
+        }
+        bin = next;
+    }
+    // What lies behind the bins is room to grow into.
+    all.push(end..usize::MAX);
+    all.sort_by_key(|range| range.start);
+    all
+}
+
+/// Every byte outside of `meant` is what it was.
+fn untouched(before: &[u8], after: &[u8], meant: &[Range<usize>], name: &str) {
+    for (at, (a, b)) in before.iter().zip(after).enumerate() {
+        let near = meant.partition_point(|range| range.start <= at);
+        assert!(
+            a == b || meant[..near].last().is_some_and(|range| range.contains(&at)),
+            "{name}: {at:#x} changed"
+        );
+    }
+}
+
 /// Every hive of the corpus that is whole: something is added, read by hivex where that is quick, and removed again.
 #[test]
 fn hives_of_every_maker_are_edited_and_come_back() {
@@ -291,6 +345,8 @@ fn hives_of_every_maker_are_edited_and_come_back() {
         let mut hive = Hive::open(corpus.bytes(case), &[], &Limits::default()).unwrap();
         let (before, was) = (dump(&hive), hive.check().unwrap());
         let old = hive.facts().sequence.0;
+        let meant = meant(&hive);
+        let old_bytes = hive.bytes().to_vec();
         edited(&mut hive, |edit| {
             for n in 0..40 {
                 let key = edit.create(&format!("zz new\\{n} Ж")).unwrap();
@@ -298,6 +354,7 @@ fn hives_of_every_maker_are_edited_and_come_back() {
                     .unwrap();
             }
         });
+        untouched(&old_bytes, hive.bytes(), &meant, &case.path);
         let facts = hive.facts();
         assert_eq!(facts.sequence, (old + 1, old + 1), "{}", case.path);
         let now = hive.check().unwrap();
@@ -346,50 +403,104 @@ fn hives_of_every_maker_are_edited_and_come_back() {
     assert!(count >= 50, "{count}");
 }
 
+#[test]
+fn every_version_and_kind_of_list_is_edited_and_read_the_same_by_others() {
+    for (name, minor) in VERSIONS.into_iter().zip(3..) {
+        let mut hive = sound(&bytes(name));
+        let before = dump(&hive).text;
+        let (meant, old) = (meant(&hive), hive.bytes().to_vec());
+        edited(&mut hive, |edit| assert!(edit.create("new at the root").is_ok()));
+        untouched(&old, hive.bytes(), &meant, name);
+        edited(&mut hive, |edit| {
+            // More than one leaf of any kind holds, before, between and behind what is there.
+            for i in 0..1300_u32 {
+                edit.create(&format!(
+                    "list\\{} {:04}",
+                    ["a", "key 1", "z"][i as usize % 3],
+                    i * 7 % 1300
+                ))
+                .unwrap();
+            }
+            let data = edit.create("data").unwrap();
+            for (name, len) in [
+                ("40000", 16_344),
+                ("16344", 40_000),
+                ("16345", 3),
+                ("four", 16_345),
+            ] {
+                edit.set(data, name, Kind::BINARY, &vec![minor as u8; len])
+                    .unwrap();
+            }
+            let below = edit.create("ключ\\new").unwrap();
+            edit.set_class(below, Some("Ж")).unwrap();
+        });
+        let read = sound(hive.bytes());
+        assert_eq!(read.facts().version, (1, minor));
+        agreed(&read);
+        edited(&mut hive, |edit| {
+            for i in 0..1300 {
+                let path = format!("LIST\\{} {:04}", ["a", "key 1", "z"][i % 3], i * 7 % 1300);
+                assert!(edit.delete(&path).unwrap(), "{path}");
+            }
+            for path in ["new at the root", "ключ\\new"] {
+                assert!(edit.delete(path).unwrap());
+            }
+        });
+        let read = sound(hive.bytes());
+        let lines = |text: &str| -> Vec<String> {
+            let keys = text.lines().filter(|line| line.starts_with("K\t"));
+            keys.map(|line| line.rsplit_once('\t').unwrap().0.to_owned())
+                .collect()
+        };
+        assert_eq!(lines(&dump(&read).text), lines(&before), "{name}");
+    }
+}
+
 /// A dirty hive is written only with its logs, and then none of them ever applies again.
+fn inert(name: &str, bytes: &[u8], logs: &[Vec<u8>]) {
+    let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
+    let open = |bytes: &[u8], logs: &[&[u8]]| Hive::open(bytes.to_vec(), logs, &Limits::default()).unwrap();
+
+    let e = open(bytes, &[]).edit(NOW).unwrap_err();
+    assert_eq!(e.class(), Class::Invalid);
+    assert!(e.advice().is_some());
+
+    let mut hive = open(bytes, &logs);
+    assert!(matches!(hive.facts().state, State::Recovered(_)));
+    edited(&mut hive, |edit| {
+        edit.create("written here").unwrap();
+    });
+    let ours = dump(&hive).text;
+    assert_eq!(open(hive.bytes(), &logs).bytes(), hive.bytes(), "{name}");
+    // Even where Windows dies in the middle of its next write.
+    let mut dying = hive.bytes().to_vec();
+    let primary = u32::from_le_bytes(dying[4..8].try_into().unwrap()) + 1;
+    dying[4..8].copy_from_slice(&primary.to_le_bytes());
+    let sum = dying[..508]
+        .chunks(4)
+        .fold(0, |s, c| s ^ u32::from_le_bytes(c.try_into().unwrap()));
+    dying[508..512].copy_from_slice(&sum.to_le_bytes());
+    let dying = open(&dying, &logs);
+    assert_eq!(dying.facts().state, State::Dirty, "{name}");
+    assert_eq!(dump(&dying).text, ours, "{name}");
+}
+
 #[test]
 fn logs_are_inert_after_a_write() {
+    for name in ["dirty-new", "dirty-old"] {
+        let (hive, logs) = set(name);
+        inert(name, &hive, &logs);
+    }
     let Some(corpus) = corpus() else { return };
     for dir in [
         "hives/yarp/NewDirtyHive1/",
         "hives/yarp/OldDirtyHive/",
         "hives/regipy/transactions-dirty/",
     ] {
-        let cases: Vec<_> = corpus
-            .below(dir)
-            .filter(|c| !c.path.contains("Recovered"))
-            .collect();
-        let (logs, hives): (Vec<_>, Vec<_>) = cases
-            .into_iter()
-            .partition(|c| c.path.to_lowercase().contains(".log"));
-        let bytes = corpus.bytes(hives[0]);
+        let cases = corpus.below(dir).filter(|c| !c.path.contains("Recovered"));
+        let (logs, hives): (Vec<_>, Vec<_>) = cases.partition(|c| c.path.to_lowercase().contains(".log"));
         let logs: Vec<Vec<u8>> = logs.into_iter().map(|c| corpus.bytes(c)).collect();
-        let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
-        let open =
-            |bytes: &[u8], logs: &[&[u8]]| Hive::open(bytes.to_vec(), logs, &Limits::default()).unwrap();
-
-        let e = open(&bytes, &[]).edit(NOW).unwrap_err();
-        assert_eq!(e.class(), Class::Invalid);
-        assert!(e.advice().is_some());
-
-        let mut hive = open(&bytes, &logs);
-        assert!(matches!(hive.facts().state, State::Recovered(_)));
-        edited(&mut hive, |edit| {
-            edit.create("written here").unwrap();
-        });
-        let ours = dump(&hive).text;
-        assert_eq!(open(hive.bytes(), &logs).bytes(), hive.bytes(), "{dir}");
-        // Even where Windows dies in the middle of its next write.
-        let mut dying = hive.bytes().to_vec();
-        let primary = u32::from_le_bytes(dying[4..8].try_into().unwrap()) + 1;
-        dying[4..8].copy_from_slice(&primary.to_le_bytes());
-        let sum = dying[..508]
-            .chunks(4)
-            .fold(0, |s, c| s ^ u32::from_le_bytes(c.try_into().unwrap()));
-        dying[508..512].copy_from_slice(&sum.to_le_bytes());
-        let dying = open(&dying, &logs);
-        assert_eq!(dying.facts().state, State::Dirty, "{dir}");
-        assert_eq!(dump(&dying).text, ours, "{dir}");
+        inert(dir, &corpus.bytes(hives[0]), &logs);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::run::{changes, limited, names, run, struck};
 use h2k_hive::{Hive, Kind, Version};
+use h2k_testkit::oracle;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -18,6 +19,12 @@ fn hive(path: &Path) -> Vec<u8> {
     edit.finish();
     std::fs::write(path, hive.bytes()).unwrap();
     hive.into_bytes()
+}
+
+/// One of the hives of the repository, or a log.
+fn fixture(name: &str) -> Vec<u8> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hives/regf");
+    h2k_testkit::corpus::unzstd(&std::fs::read(home.join(format!("{name}.zst"))).unwrap())
 }
 
 #[test]
@@ -243,7 +250,6 @@ fn a_kill_or_a_failure_at_any_change_leaves_the_old_hive_or_the_new_one() {
 
 #[test]
 fn a_hive_in_the_middle_of_a_write_is_changed_with_its_logs_only() {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hives/regf");
     let dir = tempfile::tempdir().unwrap();
     let mut logs = Vec::new();
     // Names differ in case: an archive or another system may have written them.
@@ -252,8 +258,7 @@ fn a_hive_in_the_middle_of_a_write_is_changed_with_its_logs_only() {
         (".LOG1", "SOFTWARE.log1"),
         (".LOG2", "software.LOG2"),
     ] {
-        let packed = std::fs::read(home.join(format!("dirty-new{from}.zst"))).unwrap();
-        let bytes = h2k_testkit::corpus::unzstd(&packed);
+        let bytes = fixture(&format!("dirty-new{from}"));
         std::fs::write(dir.path().join(to), &bytes).unwrap();
         if !from.is_empty() {
             logs.push((to, bytes));
@@ -276,6 +281,50 @@ fn a_hive_in_the_middle_of_a_write_is_changed_with_its_logs_only() {
     // What the logs held is there, and stays there.
     let current = reg(&["get", "SOFTWARE:Select", "Current"]).good();
     assert_eq!((current.out.as_str(), current.err.as_str()), ("2\n", ""));
+}
+
+/// A volume that Windows XP could have been installed on, with a hive that was left in the middle of a write.
+#[test]
+fn a_hive_inside_a_guest_is_read_with_its_logs_and_the_guest_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("xp.img");
+    let disk = image.to_str().unwrap();
+    oracle::ok("mkfs.vfat", &["-C", disk, "4096"]);
+    let config = "::Windows/System32/config";
+    oracle::ok("mmd", &["-i", disk, "::Windows", "::Windows/System32", config]);
+    let file = dir.path().join("file");
+    for name in ["", ".LOG1", ".LOG2"] {
+        std::fs::write(&file, fixture(&format!("dirty-new{name}"))).unwrap();
+        let to = format!("{config}/SYSTEM{name}");
+        oracle::ok("mcopy", &["-i", disk, file.to_str().unwrap(), &to]);
+    }
+    let before = std::fs::read(&image).unwrap();
+    let reg = |args: &[&str]| run(dir.path(), &[&["reg"], args].concat());
+    let current = reg(&["get", "xp.img:HKLM\\SYSTEM\\Select", "current"]).good();
+    assert_eq!(current.out, "2\n");
+    assert!(current.err.contains("2 entries"), "{}", current.err);
+    // The log says which control set is the current one; names are told as the hive has them.
+    let services = "xp.img:HKEY_LOCAL_MACHINE\\system\\currentcontrolset\\SERVICES";
+    let query = reg(&["query", "--json", services]).good().json();
+    assert_eq!(query["keys"][0]["key"], "ControlSet002\\Services");
+    assert_eq!(query["keys"][0]["subkeys"][0], "disk");
+    let text = reg(&["export", services]).good().out;
+    assert!(
+        text.contains("\\ControlSet002\\Services\\disk]\n\"Start\"=dword:00000000\n"),
+        "{text}"
+    );
+    assert_eq!(reg(&["check", "xp.img:HKLM\\SYSTEM"]).code, 0);
+    std::fs::write(dir.path().join("SYSTEM"), fixture("dirty-new")).unwrap();
+    assert_eq!(
+        reg(&["diff", "xp.img:HKLM\\SYSTEM", "SYSTEM"]).code,
+        1,
+        "without its logs"
+    );
+    std::fs::write(dir.path().join("SYSTEM.LOG1"), fixture("dirty-new.LOG1")).unwrap();
+    std::fs::write(dir.path().join("SYSTEM.LOG2"), fixture("dirty-new.LOG2")).unwrap();
+    reg(&["diff", "xp.img:HKLM\\SYSTEM", "SYSTEM"]).good();
+    reg(&["diff", "xp.img:HKLM\\SYSTEM\\Select", "SYSTEM:Select"]).good();
+    assert!(std::fs::read(&image).unwrap() == before);
 }
 
 #[test]

@@ -134,14 +134,22 @@ impl OpenHive {
     /// [`Class::NotFound`] when it is not there; [`Class::Corrupt`] when a key on the way is damaged.
     pub fn key(&self, path: &str) -> Result<(Key<'_>, String)> {
         let path = self.hive.resolve(path).map_err(|e| self.about(e))?;
-        match self.hive.find(&path) {
-            Ok(Some(key)) => Ok((key, path)),
-            Ok(None) => {
-                let what = format!("{} has no key {path}", self.filename);
-                Err(Error::new(Class::NotFound, what.clone()).into()).map_err(|e: Failure| e.headed(what))
+        let found = || -> h2k_block::Result<_> {
+            let mut key = self.hive.root()?;
+            let mut spelled = Vec::new();
+            for name in path.split('\\').filter(|name| !name.is_empty()) {
+                let Some(below) = key.subkey(name)? else {
+                    return Ok(None);
+                };
+                spelled.push(below.name().to_string());
+                key = below;
             }
-            Err(e) => Err(self.about(e)),
-        }
+            Ok(Some((key, spelled.join("\\"))))
+        };
+        found().map_err(|e| self.about(e))?.ok_or_else(|| {
+            let what = format!("{} has no key {path}", self.filename);
+            Failure::from(Error::new(Class::NotFound, what.clone())).headed(what)
+        })
     }
 
     /// An error of this hive.

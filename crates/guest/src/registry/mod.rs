@@ -4,7 +4,7 @@
 //! [`Hold`] is a hive that somebody asks, a [`RegKey`] a key of it. What cannot be read is remembered by the [`Look`]
 //! of who asked, under the key's full name.
 //!
-//! A hive is held once, as its own bytes. Hives that together weigh more than [`KEPT`] are let go when the next one is
+//! A hive is held once, as its own bytes. Hives that together weigh more than `KEPT` are let go when the next one is
 //! opened, the one that was asked least recently first.
 
 mod key;

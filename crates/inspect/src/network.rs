@@ -31,6 +31,8 @@ pub struct NetworkTool {
     pub name: String,
     /// Whether the system starts it; absent where that is not told by links.
     pub enabled: Option<bool>,
+    /// Settings of the tool as a whole that decide on what it does: `main.dns=none`.
+    pub settings: Vec<Fact<String>>,
     /// The link that starts it, or the file that shows it is there.
     pub source: Source,
 }

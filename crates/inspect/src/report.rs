@@ -230,7 +230,11 @@ pub fn inspect_system(
             linux || windows,
             if windows { windows::network } else { linux::network },
         ),
-        firewall: asking.section(Topic::Firewall, windows, windows::firewall),
+        firewall: asking.section(
+            Topic::Firewall,
+            linux || windows,
+            if windows { windows::firewall } else { linux::firewall },
+        ),
         drives: asking.section(Topic::Drives, windows, windows::drives),
         updates: asking.section(Topic::Updates, windows, windows::updates),
         windows: if windows { windows::look(&asking) } else { None },
@@ -238,7 +242,6 @@ pub fn inspect_system(
         drivers: asking.section(Topic::Drivers, windows, windows::drivers),
         applications: asking.section(Topic::Applications, windows, windows::applications),
         security: asking.section(Topic::Security, linux, linux::security),
-        schedule: None,
         locale: asking.section(Topic::Locale, linux, |_, look| locale::look(look)),
         journal: asking.section(Topic::Journal, linux, |_, look| journal::look(look)),
         users: asking.section(Topic::Users, !windows, linux::users),
@@ -246,6 +249,7 @@ pub fn inspect_system(
         agents: asking.section(Topic::Agents, !windows, linux::agents),
         cloud: asking.section(Topic::Cloud, !windows, linux::cloud),
         containers: asking.section(Topic::Containers, !windows, linux::containers),
+        schedule: asking.section(Topic::Schedule, linux, linux::schedule),
     }
 }
 

@@ -318,7 +318,7 @@ mod tests {
             deep += &format!("a{i}: &a{i} {}*a{}{}\n", "[".repeat(9), i - 1, "]".repeat(9));
         }
         assert_eq!(parsed(&deep).unwrap_err().class(), Class::Limit);
-        assert_eq!(parsed(&"[".repeat(1000)).unwrap_err().class(), Class::Limit);
+        assert_eq!(parsed(&"- ".repeat(1000)).unwrap_err().class(), Class::Limit);
         assert_eq!(parsed("a: [\n").unwrap_err().class(), Class::Corrupt);
     }
 }

@@ -1,6 +1,6 @@
 //! Addresses and lists, as several tools write them.
 
-use crate::network::{IpAddress, Route};
+use crate::network::{Connection, IpAddress, Route};
 use h2k_guest::{Fact, Source};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -99,6 +99,16 @@ pub(super) fn route(destination: &str, gateway: Option<&str>, source: Source) ->
     }
 }
 
+/// Takes a route in: a default route of the main table is a gateway.
+pub(super) fn add_route(found: &mut Connection, route: Route) {
+    match &route.gateway {
+        Some(gateway) if route.destination == "default" && route.table.is_none() => {
+            found.gateways.push(Fact::new(gateway.clone(), route.source));
+        }
+        _ => found.routes.push(route),
+    }
+}
+
 /// `10.0.0.0` and `255.0.0.0` as `10.0.0.0/8`.
 pub(crate) fn network(address: &str, mask: Option<&str>) -> String {
     match mask.and_then(prefix) {
@@ -129,6 +139,19 @@ pub(super) fn ip_route(text: &str, source: &Source) -> Option<Route> {
         }
     }
     Some(found)
+}
+
+/// Whether `other` lies in the network of an address.
+pub(super) fn reaches(address: &IpAddress, other: IpAddr) -> bool {
+    let Some(prefix) = address.prefix.map(u32::from) else {
+        return false;
+    };
+    let differing = match (address.address.parse(), other) {
+        (Ok(IpAddr::V4(a)), IpAddr::V4(b)) => (u32::from(a) ^ u32::from(b)).leading_zeros(),
+        (Ok(IpAddr::V6(a)), IpAddr::V6(b)) => (u128::from(a) ^ u128::from(b)).leading_zeros(),
+        _ => return false,
+    };
+    differing >= prefix
 }
 
 /// Class A, B or C: the length an address had before lengths were written.

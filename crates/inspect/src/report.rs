@@ -233,7 +233,11 @@ pub fn inspect_system(
         firewall: asking.section(
             Topic::Firewall,
             linux || windows,
-            if windows { windows::firewall } else { linux::firewall },
+            if windows {
+                windows::firewall
+            } else {
+                linux::firewall
+            },
         ),
         drives: asking.section(Topic::Drives, windows, windows::drives),
         updates: asking.section(Topic::Updates, windows, windows::updates),

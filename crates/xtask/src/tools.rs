@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 64] = [
+const TOOLS: [(&str, &str); 69] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -62,6 +62,11 @@ const TOOLS: [(&str, &str); 64] = [
     ("sfdisk", "fdisk"),
     ("sgdisk", "gdisk"),
     ("cryptsetup", "cryptsetup-bin"),
+    ("netplan", "netplan.io"),
+    ("ifquery", "ifupdown"),
+    ("nft", "nftables"),
+    ("crontab", "cron"),
+    ("unshare", "util-linux"),
     ("mount", "mount"),
     ("script", "bsdutils"),
     ("cpio", "cpio"),

@@ -250,7 +250,9 @@ fn addressing(device: &Value, found: &mut Connection) {
     found.ipv4 = on("dhcp4", Method::Dhcp)
         .or_else(|| fixed(false))
         .or_else(|| flag("dhcp4").map(|f| f.map(|_| Method::Disabled)))
-        .or_else(|| off(false).filter(|f| f.value == Method::LinkLocal));
+        .or_else(|| off(false).filter(|f| f.value == Method::LinkLocal))
+        // netplan leaves IPv4 off where nothing asks for it.
+        .or_else(|| Some(Fact::new(Method::Disabled, device.source.clone())));
     found.ipv6 = on("dhcp6", Method::Dhcp)
         .or_else(|| fixed(true))
         .or_else(|| on("accept-ra", Method::Automatic))

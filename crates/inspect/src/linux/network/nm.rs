@@ -279,7 +279,7 @@ fn ip(group: &Group, v6: bool, connection: &mut Connection) {
         }
     }
     for (_, route) in routes {
-        connection.routes.push(route);
+        parse::add_route(connection, route);
     }
     connection.gateways.extend(group.said("gateway"));
     let list = |key: &str| {

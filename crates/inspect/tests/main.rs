@@ -20,6 +20,7 @@ mod door;
 mod guards;
 mod hives;
 mod inside;
+mod mounts;
 mod network;
 mod os;
 mod packages;

@@ -43,23 +43,21 @@ fn swap<'g>(guest: &'g Guest, look: &Look<'_>, resolve: impl Fn(&str) -> Option<
     let table = look.text("/etc/fstab");
     let lines = table.iter().flat_map(Text::lines);
     let entries = lines.flat_map(|line| fstab(line.text.as_bytes()).into_iter().map(move |e| (line, e)));
-    {
-        for (line, entry) in entries.filter(|(_, e)| e.kind == b"swap").take(LINES) {
-            let spec = text(&entry.spec);
-            let file = (!spec.starts_with("/dev/")).then(|| look.stat(&spec)).flatten();
-            let device = resolve(&spec);
-            told.extend(device.map(|d| d.name.as_str()));
-            let options = entry.options.iter().map(|o| text(o));
-            let mut swap = device.map_or_else(|| no_device(line.source()), |d| on_device(d, line.source()));
-            swap.options = options.filter(|o| o != "defaults" && o != "sw").collect();
-            if let (None, Some(stat)) = (device, file) {
-                swap.kind = "file".to_owned();
-                swap.device = Some(spec.clone());
-                swap.size = Some(stat.len);
-            }
-            swap.spec = Some(spec);
-            found.push(swap);
+    for (line, entry) in entries.filter(|(_, e)| e.kind == b"swap").take(LINES) {
+        let spec = text(&entry.spec);
+        let file = (!spec.starts_with("/dev/")).then(|| look.stat(&spec)).flatten();
+        let device = resolve(&spec);
+        told.extend(device.map(|d| d.name.as_str()));
+        let options = entry.options.iter().map(|o| text(o));
+        let mut swap = device.map_or_else(|| no_device(line.source()), |d| on_device(d, line.source()));
+        swap.options = options.filter(|o| o != "defaults" && o != "sw").collect();
+        if let (None, Some(stat)) = (device, file) {
+            swap.kind = "file".to_owned();
+            swap.device = Some(spec.clone());
+            swap.size = Some(stat.len);
         }
+        swap.spec = Some(spec);
+        found.push(swap);
     }
     for device in guest.devices() {
         if matches!(device.kind, Some("swap" | "swsuspend")) && !told.contains(&device.name.as_str()) {

@@ -105,6 +105,14 @@ impl Ext4 {
         }
     }
 
+    /// Flags of `node` as `FS_IOC_GETFLAGS` has them, which chattr(1) sets.
+    ///
+    /// # Errors
+    /// When the node is damaged or does not exist.
+    pub fn flags(&self, node: Node) -> Result<u32> {
+        Ok(self.inode(node)?.flags)
+    }
+
     /// An inode that a name may stand for: in use, and no structure of the filesystem's own.
     pub(crate) fn inode(&self, node: Node) -> Result<Inode> {
         let number = u32::try_from(node.0)

@@ -38,6 +38,11 @@ impl Guest {
         &self.devices
     }
 
+    /// What one call may cost.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// A fresh account for one call.
     pub(crate) fn meter(&self) -> Meter {
         Meter::new(self.limits)

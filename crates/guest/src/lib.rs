@@ -20,6 +20,7 @@
 //! Non-goals: images (disks are handed in), the host's files, changing a guest.
 
 mod assemble;
+pub mod calls;
 mod content;
 mod device;
 mod fstab;

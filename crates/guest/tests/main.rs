@@ -10,6 +10,7 @@
 )]
 
 mod assembly;
+mod calls;
 mod damage;
 mod door;
 mod look;

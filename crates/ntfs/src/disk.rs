@@ -30,6 +30,18 @@ pub struct Ntfs {
     warnings: Vec<String>,
     /// Whether the allocation map can be trusted.
     clean: bool,
+    condition: Condition,
+}
+
+/// How Windows left a volume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// It is marked dirty: Windows will run chkdsk on it.
+    pub dirty: bool,
+    /// `$LogFile` was not closed: recent changes may be in there alone.
+    pub journal_open: bool,
+    /// Windows sleeps on it, or fast start-up is on: what its memory holds is missing.
+    pub hibernated: bool,
 }
 
 /// Whether `disk` looks like NTFS: the name in the boot sector and nothing more.
@@ -99,6 +111,11 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Ntfs> {
         version: about.version,
         warnings,
         clean: !about.dirty && !open,
+        condition: Condition {
+            dirty: about.dirty,
+            journal_open: open,
+            hibernated: false,
+        },
     };
     let hibernated = match fs.lookup(fs.root(), b"hiberfil.sys") {
         Ok(Some(node)) => state::is_hibernated(&fs.volume, node.0).unwrap_or(false),
@@ -106,6 +123,7 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Ntfs> {
     };
     if hibernated {
         fs.clean = false;
+        fs.condition.hibernated = true;
         fs.warnings.push(
             "Windows is hibernated (or fast start-up is on): what its memory holds is missing here, and the volume must \
              not be written"
@@ -123,6 +141,12 @@ struct Target {
 }
 
 impl Ntfs {
+    /// How Windows left the volume.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        self.condition
+    }
+
     fn target_of(&self, node: Node) -> Result<Target> {
         let number = node.0 & (1_u64 << STREAM_SHIFT).saturating_sub(1);
         let file = self.volume.file(number).map_err(|e| e.through("ntfs"))?;

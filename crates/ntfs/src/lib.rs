@@ -32,4 +32,4 @@ mod volume;
 mod wof;
 pub mod xpress;
 
-pub use disk::{Ntfs, open, probe};
+pub use disk::{Condition, Ntfs, open, probe};

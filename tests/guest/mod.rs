@@ -6,6 +6,7 @@ mod inspect;
 mod journal;
 mod look;
 mod measure;
+mod rig;
 mod stack;
 mod tar_out;
 mod trees;

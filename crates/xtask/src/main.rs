@@ -21,6 +21,9 @@ usage: cargo xtask COMMAND
                    measure conversions against qemu-img, and reading files against the kernel's mounts (as root),
                    and write docs/performance.md (needs 8 GiB of memory; --quick: little data, one pair, the
                    tables only; --tiny: next to no data and no optimisation, to see that all of it works)
+  bench inspect IMAGE...
+                   measure whole inspections of the guests in ../shared/guests and of these images, and write
+                   docs/performance-inspect.md
   fixtures         make the images missing below fixtures/, with other programs (see their .toml files)
   deny             licences, bans, duplicates and advisories of every dependency (installs cargo-deny)
   fuzz check       do the fuzz targets compile?
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["setup"] => tools::setup(),
         ["test"] => check::test(),
         ["ready"] => check::ready(),
+        ["bench", "inspect", images @ ..] => bench::inspect(images),
         ["bench", flags @ ..] => bench::bench(flags),
         ["bench-child", words @ ..] => bench::shim(words),
         ["bench-mounted", words @ ..] => bench::mounted(words),

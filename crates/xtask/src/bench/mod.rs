@@ -6,6 +6,7 @@
 mod child;
 mod guest;
 mod input;
+mod inspect;
 mod limit;
 mod machine;
 mod page;
@@ -22,6 +23,7 @@ use scratch::Scratch;
 use std::path::Path;
 
 pub(crate) use child::shim;
+pub(crate) use inspect::inspect;
 pub(crate) use tree::mounted;
 
 /// Pairs of rows that take a minute each.

@@ -28,7 +28,9 @@ fn witnesses() -> Vec<Witness> {
             continue;
         }
         let name = answers.file_name().unwrap().to_string_lossy().into_owned();
-        let facts = run(&dir, &["inspect", "--json", image.to_str().unwrap()]).good().json();
+        let facts = run(&dir, &["inspect", "--json", image.to_str().unwrap()])
+            .good()
+            .json();
         all.push(Witness {
             name,
             answers,
@@ -140,13 +142,19 @@ fn names_kernel_and_clock_are_what_the_guest_ran_with() {
         let entries = facts["boot"]["entries"].as_array().unwrap();
         let entry = entries.iter().find(|e| e["default"] == true).unwrap();
         let ran = witness.text("cmdline");
-        let ran: Vec<&str> = ran.split_whitespace().filter(|w| !w.starts_with("BOOT_IMAGE=")).collect();
+        let ran: Vec<&str> = ran
+            .split_whitespace()
+            .filter(|w| !w.starts_with("BOOT_IMAGE="))
+            .collect();
         let ours = plain(&entry["command-line"]);
         assert_eq!(ours.split_whitespace().collect::<Vec<_>>(), ran);
         let zone = witness.text("time");
         let zone = zone.lines().find_map(|l| l.strip_prefix("Timezone=")).unwrap();
         let ours = value("/locale/time/zone/value");
-        assert!(ours == zone || (ours.is_empty() && zone.ends_with("UTC")), "{ours} is not {zone}");
+        assert!(
+            ours == zone || (ours.is_empty() && zone.ends_with("UTC")),
+            "{ours} is not {zone}"
+        );
         println!("{}: names, kernel, command line and zone agree", witness.name);
     }
 }

@@ -6,6 +6,7 @@ use crate::cloud::Cloud;
 use crate::containers::Containers;
 use crate::environment::Environment;
 use crate::firewall::Firewalls;
+use crate::init::{self, Init};
 use crate::journal::{self, Journal};
 use crate::linux;
 use crate::locale::{self, LocaleFacts};
@@ -17,6 +18,7 @@ use crate::schedule::Schedule;
 use crate::security::Security;
 use crate::storage::Storage;
 use crate::topic::{Topic, Topics};
+use crate::units::{self, SystemdUnits};
 use crate::users::Users;
 use crate::windows;
 use h2k_block::{Error, Limits};
@@ -74,6 +76,12 @@ pub struct SystemFacts {
     /// Swap, encrypted devices, volume groups, arrays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<Section<Storage>>,
+    /// What is started, and by what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<Section<Init>>,
+    /// Units of systemd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units: Option<Section<SystemdUnits>>,
     /// Firmware, boot loader and its entries, kernels, initramfs images, drivers in them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<Section<Boot>>,
@@ -223,6 +231,8 @@ pub fn inspect_system(
         os: asking.section(Topic::Os, true, if windows { windows::os } else { linux::os }),
         mounts: asking.section(Topic::Mounts, true, mounts::look),
         storage: asking.section(Topic::Storage, linux, linux::storage),
+        init: asking.section(Topic::Init, linux, init::look),
+        units: asking.section(Topic::Units, units::has(&asking), units::look),
         boot: asking.section(Topic::Boot, linux || windows, boot::look),
         packages: asking.section(Topic::Packages, !windows, linux::packages),
         network: asking.section(
@@ -272,6 +282,11 @@ pub(crate) struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
+    /// The files, for a question that belongs to no section.
+    pub(crate) fn files(&self) -> Look<'a> {
+        Look::new(&self.assembled.tree, self.limits)
+    }
+
     /// The package databases, read when they are first asked for.
     pub(crate) fn databases(&self, files: &Look<'_>) -> &[Database] {
         self.databases
@@ -308,7 +323,7 @@ impl<'a> Asking<'a> {
         if !answers || !self.topics.wants(topic) {
             return None;
         }
-        let files = Look::new(&self.assembled.tree, self.limits);
+        let files = self.files();
         let found = look(self, &files);
         Some(Section {
             found,

@@ -19,6 +19,7 @@ mod doctor;
 mod door;
 mod guards;
 mod hives;
+mod init;
 mod inside;
 mod mounts;
 mod network;

@@ -9,4 +9,10 @@
     unreachable_pub
 )]
 
+mod checks;
+mod common;
 mod ctl;
+mod door;
+mod graph;
+mod states;
+mod times;

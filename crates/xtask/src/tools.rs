@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 69] = [
+const TOOLS: [(&str, &str); 73] = [
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -44,6 +44,10 @@ const TOOLS: [(&str, &str); 69] = [
     ("mdadm", "mdadm"),
     ("xorriso", "xorriso"),
     ("journalctl", "systemd"),
+    ("systemctl", "systemd"),
+    ("systemd-analyze", "systemd"),
+    ("/lib/systemd/systemd", "systemd"),
+    ("setpriv", "util-linux"),
     ("last", "util-linux"),
     ("/usr/share/i18n/locales/de_DE", "locales"),
     ("/lib/systemd/systemd-journal-remote", "systemd-journal-remote"),

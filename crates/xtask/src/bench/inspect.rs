@@ -32,7 +32,11 @@ pub(crate) fn inspect(images: &[&str]) -> Done {
         let path = image.display().to_string();
         let words = |program: &Path, rest: &[&str]| -> Vec<String> {
             let rest = rest.iter().map(|w| (*w).to_owned());
-            [program.display().to_string()].into_iter().chain(rest).chain([path.clone()]).collect()
+            [program.display().to_string()]
+                .into_iter()
+                .chain(rest)
+                .chain([path.clone()])
+                .collect()
         };
         let inspect = words(&ours, &["inspect", "--json"]);
         // Once unmeasured: the page cache has the image.
@@ -40,7 +44,11 @@ pub(crate) fn inspect(images: &[&str]) -> Done {
         let whole = run(RUNS, &inspect, &scratch)?;
         let xml = run(RUNS, &words(&ours, &["inspect", "--xml"]), &scratch)?;
         let other = match theirs {
-            true => Some(run(THEIR_RUNS, &words(Path::new("virt-inspector"), &["-a"]), &scratch)?),
+            true => Some(run(
+                THEIR_RUNS,
+                &words(Path::new("virt-inspector"), &["-a"]),
+                &scratch,
+            )?),
             false => None,
         };
         let ms = whole.our_seconds() * 1000.0;
@@ -67,7 +75,10 @@ pub(crate) fn inspect(images: &[&str]) -> Done {
     std::fs::write(&path, page).map_err(|e| format!("{}: {e}", path.display()))?;
     match slow.is_empty() {
         true => println!("every guest within {MILLISECONDS} ms and {MEBIBYTES} MiB"),
-        false => println!("not within {MILLISECONDS} ms and {MEBIBYTES} MiB: {}", slow.join(", ")),
+        false => println!(
+            "not within {MILLISECONDS} ms and {MEBIBYTES} MiB: {}",
+            slow.join(", ")
+        ),
     }
     Ok(())
 }
@@ -88,14 +99,24 @@ fn guests(images: &[&str], scratch: &scratch::Scratch) -> Result<Vec<(String, Pa
             continue;
         }
         let image = scratch.path(&format!("{name}.img"));
-        show(Command::new("zstd").args(["-dqf"]).arg(&packed).arg("-o").arg(&image))?;
+        show(
+            Command::new("zstd")
+                .args(["-dqf"])
+                .arg(&packed)
+                .arg("-o")
+                .arg(&image),
+        )?;
         all.push((name.to_owned(), image));
     }
     for image in images {
         let path = Path::new(image);
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let copy = scratch.path(&format!("{name}.raw"));
-        show(Command::new("cp").args(["--sparse=always", "--"]).args([path, &copy]))?;
+        show(
+            Command::new("cp")
+                .args(["--sparse=always", "--"])
+                .args([path, &copy]),
+        )?;
         all.push((name.into_owned(), copy));
     }
     Ok(all)

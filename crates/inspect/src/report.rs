@@ -263,7 +263,15 @@ pub fn inspect_system(
         agents: asking.section(Topic::Agents, !windows, linux::agents),
         cloud: asking.section(Topic::Cloud, !windows, linux::cloud),
         containers: asking.section(Topic::Containers, !windows, linux::containers),
-        schedule: asking.section(Topic::Schedule, linux, linux::schedule),
+        schedule: asking.section(
+            Topic::Schedule,
+            linux || windows,
+            if windows {
+                windows::schedule
+            } else {
+                linux::schedule
+            },
+        ),
     }
 }
 

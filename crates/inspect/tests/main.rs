@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod boot;
 #[path = "../../boot/tests/common.rs"]
 #[allow(dead_code)]
 mod boot_files;

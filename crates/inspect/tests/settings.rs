@@ -320,3 +320,37 @@ fn what_stands_in_the_way_of_a_migration_is_told() {
     let services: Vec<_> = vmware.services.iter().map(|s| s.value.as_str()).collect();
     assert_eq!(services, ["pvscsi: boot", "VMTools: automatic"]);
 }
+
+#[test]
+fn scheduled_tasks_are_read_from_their_files_and_missed_where_the_registry_has_more() {
+    let xml = "<?xml version=\"1.0\"?><Task><Triggers><BootTrigger/></Triggers><Principals><Principal><GroupId>S-1-5-32-545\
+               </GroupId></Principal></Principals><Actions><Exec><Command>b.exe</Command></Exec></Actions></Task>";
+    let mut utf16 = vec![0xff, 0xfe];
+    utf16.extend(xml.encode_utf16().flat_map(u16::to_le_bytes));
+    let tree = "X\\Microsoft\\Windows NT\\CurrentVersion\\Schedule\\TaskCache\\Tree";
+    let software = format!(
+        "[{tree}\\Folder]\n\"Index\"=dword:00000000\n[{tree}\\folder\\Backup]\n\"Index\"=dword:00000003\n\
+         [{tree}\\Hidden]\n\"Index\"=dword:00000003\n"
+    );
+    let facts = facts(&[
+        ("/Windows/System32/config/SOFTWARE", hive(&software)),
+        ("/Windows/System32/Tasks/Folder/Backup", utf16),
+        ("/Windows/System32/Tasks/Broken", b"no xml".to_vec()),
+    ]);
+    let found = facts.schedule.unwrap().found;
+    let [task] = found.tasks.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!(
+        (task.name.as_deref(), task.when.as_str()),
+        (Some("\\Folder\\Backup"), "BootTrigger")
+    );
+    assert_eq!(
+        (task.command.as_str(), task.user.as_deref(), task.enabled),
+        ("b.exe", Some("S-1-5-32-545"), true)
+    );
+    let missed: Vec<_> = found.not_understood.iter().map(|n| n.source.as_str()).collect();
+    assert_eq!(missed.len(), 2);
+    assert_eq!(missed[0], "/Windows/System32/Tasks/Broken");
+    assert!(missed[1].ends_with("TaskCache\\Tree\\Hidden"));
+}

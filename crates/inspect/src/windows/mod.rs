@@ -2,6 +2,7 @@
 
 mod agents;
 mod applications;
+mod bcd;
 mod drives;
 mod firewall;
 mod installed;
@@ -12,6 +13,7 @@ mod osinfo;
 mod policy;
 mod profiles;
 mod sam;
+mod schedule;
 mod services;
 mod storage;
 mod time;
@@ -20,6 +22,7 @@ mod users;
 
 pub use agents::{WindowsAgent, WindowsAgents};
 pub use applications::{Application, Applications, Appx, Defender, Hotfix};
+pub use bcd::{BootConfiguration, BootDevice, BootEntry, BootStore};
 pub use drives::{Drive, Drives, VolumePoint};
 pub use locale::{WindowsEnvironment, WindowsLocale, WindowsVariable};
 pub use policy::WindowsSecurity;
@@ -33,6 +36,7 @@ pub(crate) use drives::look as drives;
 pub(crate) use firewall::look as firewall;
 pub(crate) use network::look as network;
 pub(crate) use os::look as os;
+pub(crate) use schedule::look as schedule;
 pub(crate) use services::{drivers, services};
 pub(crate) use updates::look as updates;
 
@@ -50,6 +54,9 @@ pub struct WindowsFacts {
     /// Accounts, groups, profiles (topic `users`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub users: Option<Section<Accounts>>,
+    /// What the boot manager is told (topic `boot`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Section<BootConfiguration>>,
     /// What keeps disks from being written to (topic `storage`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<Section<WindowsStorage>>,
@@ -71,6 +78,7 @@ pub struct WindowsFacts {
 pub(crate) fn look(asking: &Asking<'_>) -> Option<WindowsFacts> {
     let facts = WindowsFacts {
         users: asking.section(Topic::Users, true, users::look),
+        boot: asking.section(Topic::Boot, true, bcd::look),
         storage: asking.section(Topic::Storage, true, storage::look),
         security: asking.section(Topic::Security, true, policy::look),
         locale: asking.section(Topic::Locale, true, locale::look),

@@ -3,7 +3,7 @@
 use crate::run::{names, run};
 use std::path::Path;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: &[&str] = &[
     "cat",
     "check",
     "checksum",

@@ -7,6 +7,7 @@ mod journal;
 mod look;
 mod measure;
 mod rig;
+mod schema;
 mod stack;
 mod tar_out;
 mod trees;

@@ -22,6 +22,13 @@ pub(super) const WILL_NOT_BOOT: u8 = 4;
 /// `compare`: nobody can say.
 pub(super) const NOT_COMPARED: u8 = 2;
 
+/// `systemd is-enabled`, `is-failed`, `analyze verify`, `analyze condition`: it is not so.
+pub(super) const NOT_SO: u8 = 1;
+/// `systemd is-active`, `status`: not active in the last boot.
+pub(super) const NOT_ACTIVE: u8 = 3;
+/// `systemd`: there is no such unit.
+pub(super) const NO_UNIT: u8 = 4;
+
 /// The table for the manual.
 pub(super) const TABLE: &str = "\
 Exit status:
@@ -31,6 +38,8 @@ Exit status:
   130  stopped by Ctrl-C; 143 stopped by SIGTERM. Nothing is left of a target under way
 
   compare, reg diff:  0 equal, 1 different, 2 could not be compared
+  systemd is-enabled, is-failed, analyze verify, analyze condition:  0 it is so, 1 it is not, 4 no such unit
+  systemd is-active, status:  0 active in the last boot, 3 not active, 4 no such unit
   check, reg check:   0 clean, 1 could not be checked, 3 leaked clusters only, 4 damaged
   doctor:             0 boots on virtio, 1 cannot be told, 3 boots on an emulated bus only, 4 does not boot";
 

@@ -299,6 +299,11 @@ fn services(system: &SystemFacts) -> ProfileServices {
         services.total = Some(windows.services.len());
         services.active = Some(windows.services.iter().filter(started).count());
     }
+    if let Some(units) = system.units.as_ref().map(|s| &s.found) {
+        let service = |name: &str| name.ends_with(".service") && !name.ends_with("@.service");
+        services.total = Some(units.files.iter().filter(|f| service(&f.unit)).count());
+        services.active = Some(units.started_at_boot.iter().filter(|u| service(u)).count());
+    }
     let last = system.journal.as_ref().and_then(|s| s.found.last_boot.as_ref());
     if let Some(last) = last {
         services.failed = Some(last.failed_units.len());

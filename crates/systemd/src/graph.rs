@@ -446,8 +446,24 @@ fn paths(units: &Units<'_>, unit: &Unit) -> Vec<(String, Source, bool)> {
         match (setting.section.as_str(), setting.key.as_str()) {
             ("Unit", "RequiresMountsFor")
             | ("Service", "RootDirectory" | "RootImage")
-            | ("Automount" | "Mount", "Where") => {
+            | ("Mount", "Where") => {
                 add(setting, true);
+            }
+            // What is mounted there comes after the automount: only the directory above has to be there before.
+            ("Automount", "Where") => {
+                let above = setting
+                    .value
+                    .trim_end_matches('/')
+                    .rsplit_once('/')
+                    .map(|(above, _)| above);
+                let value = above.filter(|a| !a.is_empty()).unwrap_or("/").to_owned();
+                add(
+                    &crate::syntax::Setting {
+                        value,
+                        ..setting.clone()
+                    },
+                    true,
+                );
             }
             ("Service" | "Socket" | "Mount" | "Swap", "WorkingDirectory") => add(setting, true),
             _ => {}

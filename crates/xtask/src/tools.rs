@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::process::Command;
 
 /// Program, Debian package.
-const TOOLS: [(&str, &str); 73] = [
+const TOOLS: &[(&str, &str)] = &[
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-nbd", "qemu-utils"),
@@ -61,6 +61,10 @@ const TOOLS: [(&str, &str); 73] = [
     ("reglookup", "reglookup"),
     ("python3", "python3"),
     ("pip3", "python3-pip"),
+    (
+        "/usr/lib/python3/dist-packages/jsonschema/__init__.py",
+        "python3-jsonschema",
+    ),
     ("strace", "strace"),
     ("zstd", "zstd"),
     ("sfdisk", "fdisk"),

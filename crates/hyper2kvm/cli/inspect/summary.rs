@@ -54,6 +54,7 @@ fn fields(system: &SystemFacts, inspection: &Inspection) -> Fields {
     os(system, &mut fields);
     mounts(system, inspection, &mut fields);
     boot(system, &mut fields);
+    init(system, &mut fields);
     software(system, &mut fields);
     people(system, &mut fields);
     network(system, &mut fields);
@@ -156,6 +157,23 @@ fn boot(system: &SystemFacts, fields: &mut Fields) {
         })
         .collect();
     list(fields, "kernels", &kernels);
+}
+
+fn init(system: &SystemFacts, fields: &mut Fields) {
+    let Some(init) = system.init.as_ref().map(|s| &s.found) else {
+        return;
+    };
+    let words = [&init.kind, &init.default].into_iter().flatten();
+    let words: Vec<String> = words.map(|f| f.value.clone()).collect();
+    list(fields, "init", &words);
+    if let Some(units) = system.units.as_ref().map(|s| &s.found) {
+        let started = units
+            .started_at_boot
+            .iter()
+            .filter(|u| u.ends_with(".service"))
+            .count();
+        fields.add("services", format!("{started} started at boot"));
+    }
 }
 
 fn software(system: &SystemFacts, fields: &mut Fields) {

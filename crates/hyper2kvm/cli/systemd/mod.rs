@@ -4,6 +4,7 @@ mod hostname;
 mod locale;
 mod login;
 mod timedate;
+mod units;
 
 use super::guest::DiskArgs;
 use super::{Context, Outcome, exit};
@@ -15,6 +16,8 @@ use serde::Serialize;
 /// Say what systemctl, timedatectl, hostnamectl and their kin would say of a guest, without running it
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
+    #[command(flatten)]
+    Units(units::Command),
     #[command(subcommand)]
     Timedate(timedate::Command),
     #[command(subcommand)]
@@ -28,6 +31,7 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(self, context: &Context) -> Outcome {
         match self {
+            Self::Units(command) => command.run(context),
             Self::Timedate(command) => command.run(context),
             Self::Hostname(command) => command.run(context),
             Self::Locale(command) => command.run(context),

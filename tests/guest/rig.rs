@@ -168,3 +168,66 @@ fn mounts_are_those_that_findmnt_lists() {
         compared(&witness, "mounts", &ours, &theirs.collect());
     }
 }
+
+#[test]
+fn unit_files_have_the_states_that_systemctl_lists() {
+    for witness in witnesses() {
+        let theirs = witness.said("unit-files").into_iter();
+        // Transient units are made by programs while the guest runs; no file of the disk has them.
+        let theirs: Vec<Vec<String>> = theirs.filter(|w| w[1] != "transient").collect();
+        // Links that generators made at that boot change the state of what they lead to: root's file system check is
+        // `enabled-runtime`, the template of the serial console's getty `indirect`. Offline there is no such boot.
+        let linked = |unit: &str| {
+            let state = theirs.iter().find(|w| w[0] == unit).map(|w| w[1].as_str());
+            state == Some("enabled-runtime") || unit == "serial-getty@.service"
+        };
+        let ours = witness.ours("/units/files", &["unit", "state"]);
+        let ours = ours
+            .into_iter()
+            .filter(|l| !linked(l.split(' ').next().unwrap()))
+            .collect();
+        let theirs = theirs
+            .iter()
+            .filter(|w| !linked(&w[0]))
+            .map(|w| format!("{} {}", w[0], w[1]));
+        compared(&witness, "unit files", &ours, &theirs.collect());
+        let default = witness.text("default");
+        let ours = witness.facts.pointer("/units/default-target/value").map(plain);
+        assert_eq!(ours.as_deref(), Some(default.trim()), "{}", witness.name);
+    }
+}
+
+#[test]
+fn addresses_are_those_that_ip_lists() {
+    for witness in witnesses() {
+        let links: Value = serde_json::from_str(&witness.text("addresses")).unwrap();
+        let connections = witness.facts["network"]["connections"].as_array().unwrap();
+        let mut compared = 0;
+        for link in links.as_array().unwrap() {
+            let name = plain(&link["ifname"]);
+            if name == "lo" {
+                continue;
+            }
+            let inet = link["addr_info"].as_array().unwrap().iter();
+            for address in inet.filter(|a| a["family"] == "inet") {
+                let wanted = (plain(&address["local"]), address["prefixlen"].clone());
+                let configured = connections.iter().filter(|c| {
+                    plain(&c["interface"]["value"]) == name
+                        || plain(&c["name"]) == name
+                        || c["matching"]["macs"][0] == link["address"]
+                });
+                let found = configured
+                    .flat_map(|c| c["addresses"].as_array().unwrap())
+                    .any(|a| (plain(&a["address"]), a["prefix"].clone()) == wanted);
+                assert!(
+                    found,
+                    "{}: {name} has {wanted:?}, which nothing configures",
+                    witness.name
+                );
+                compared += 1;
+            }
+        }
+        assert!(compared > 0, "{}: no address was compared", witness.name);
+        println!("{}: {compared} addresses agree", witness.name);
+    }
+}

@@ -169,7 +169,10 @@ fn keep(log: &Path, answers: &Path) -> Done {
     let text = String::from_utf8_lossy(&text).replace('\r', "");
     for (name, _) in QUESTIONS {
         let begin = format!("H2K {name} ");
-        let lines: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix(&begin)).collect();
+        let lines: Vec<&str> = text
+            .lines()
+            .filter_map(|l| l.split_once(&begin).map(|(_, coded)| coded))
+            .collect();
         if lines.is_empty() {
             return Err(format!("the guest did not answer {name}; see {}", log.display()));
         }

@@ -1,6 +1,7 @@
 //! Is there an operating system on this filesystem? Decided by a few names, none of them followed.
 
 use crate::system::SystemKind;
+use crate::windows::windows_root;
 use h2k_block::{Limits, Meter, Result};
 use h2k_fs::{FileKind, FsRead, Node, join, lookup_path, read_file, resolve};
 use std::ops::ControlFlow;
@@ -73,7 +74,7 @@ pub(crate) fn look(fs: &dyn FsRead) -> Result<Option<Found>> {
 }
 
 fn system(fs: &dyn FsRead, meter: &mut Meter) -> Result<Option<SystemKind>> {
-    if is_dir(fs, "Windows/System32/config", meter)? || is_dir(fs, "WINNT/System32/config", meter)? {
+    if windows_root(fs, meter)?.is_some() {
         return Ok(Some(SystemKind::Windows));
     }
     // Windows from NT on has no COMMAND.COM at its root.

@@ -89,6 +89,26 @@ fn roots_are_known_by_a_few_names() {
 }
 
 #[test]
+fn windows_is_a_system_wherever_it_lies() {
+    let disk = "multi(0)disk(0)rdisk(0)partition(1)";
+    let ini = format!("[operating systems]\r\n{disk}\\nt\\two=\"Windows\"\r\n");
+    let cases: [(Files<'_>, Option<SystemKind>); 6] = [
+        (&[("/Windows/System32/config/", "")], Some(SystemKind::Windows)),
+        (&[("/WINNT/System32/config/", "")], Some(SystemKind::Windows)),
+        (&[("/ReactOS/System32/config/", "")], Some(SystemKind::Windows)),
+        (&[("/win32/System32/config/", "")], Some(SystemKind::Windows)),
+        (
+            &[("/boot.ini", &ini), ("/nt/two/System32/config/", "")],
+            Some(SystemKind::Windows),
+        ),
+        (&[("/nt/two/System32/config/", "")], None),
+    ];
+    for (files, expected) in cases {
+        assert_eq!(kind(files), expected, "{files:?}");
+    }
+}
+
+#[test]
 fn every_system_of_a_disk_is_listed() {
     let linux = |name: &str| {
         tree(&[

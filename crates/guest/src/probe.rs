@@ -1,9 +1,10 @@
 //! Is there an operating system on this filesystem? Decided by a few names, none of them followed.
 
+use crate::look::Text;
 use crate::system::SystemKind;
 use crate::windows::windows_root;
 use h2k_block::{Limits, Meter, Result};
-use h2k_fs::{FileKind, FsRead, Node, join, lookup_path, read_file, resolve};
+use h2k_fs::{FileKind, FsRead, Node, join, lookup_path, read_file, resolve, sorted_names};
 use std::ops::ControlFlow;
 
 /// What an os-release may weigh.
@@ -168,35 +169,27 @@ fn directories(fs: &dyn FsRead, dir: Node, meter: &mut Meter) -> Result<Vec<Vec<
     if fs.stat(dir)?.kind != FileKind::Dir {
         return Ok(Vec::new());
     }
-    let mut found = Vec::new();
-    let mut over = None;
-    fs.list(dir, &mut |entry| {
-        if let Err(e) = meter.step("directory entry") {
-            over = Some(e);
-            return ControlFlow::Break(());
-        }
-        if entry.kind.is_none_or(|kind| kind == FileKind::Dir) && found.len() < DEPLOYMENTS {
-            found.push(entry.name.to_vec());
-        }
-        ControlFlow::Continue(())
+    let mut found = sorted_names(meter, |each| {
+        fs.list(dir, &mut |entry| match entry.kind {
+            None | Some(FileKind::Dir) => each(entry.name),
+            Some(_) => ControlFlow::Continue(()),
+        })
     })?;
-    found.sort();
-    over.map_or(Ok(found), Err)
+    found.truncate(DEPLOYMENTS);
+    Ok(found)
 }
 
 /// What a Linux below `root` calls itself: `PRETTY_NAME` of os-release, or the first line of an older file.
 fn pretty_name(fs: &dyn FsRead, root: &[u8]) -> Option<String> {
     let meter = &mut Meter::new(SMALL);
-    let read = |path: &str, meter: &mut Meter| -> Option<String> {
-        let node = resolve(fs, &join(root, path.as_bytes()), meter).ok()??;
-        let bytes = read_file(fs, node, meter).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+    let read = |path: &str, meter: &mut Meter| -> Option<Text> {
+        let path = join(root, path.as_bytes());
+        let node = resolve(fs, &path, meter).ok()??;
+        Some(Text::new(&path, &read_file(fs, node, meter).ok()?))
     };
     for path in ["etc/os-release", "usr/lib/os-release"] {
-        if let Some(text) = read(path, meter)
-            && let Some(line) = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="))
-        {
-            return Some(line.trim().trim_matches(['"', '\'']).to_owned());
+        if let Some(name) = read(path, meter).and_then(|text| text.assigned("PRETTY_NAME")) {
+            return Some(name.value);
         }
     }
     for (path, prefix) in [
@@ -204,8 +197,10 @@ fn pretty_name(fs: &dyn FsRead, root: &[u8]) -> Option<String> {
         ("etc/debian_version", "Debian "),
         ("etc/alpine-release", "Alpine Linux "),
     ] {
-        if let Some(line) = read(path, meter).and_then(|t| t.lines().next().map(str::to_owned)) {
-            return Some(format!("{prefix}{}", line.trim()));
+        if let Some(text) = read(path, meter)
+            && let Some(line) = text.lines().next()
+        {
+            return Some(format!("{prefix}{}", line.text.trim()));
         }
     }
     None

@@ -109,6 +109,21 @@ fn windows_is_a_system_wherever_it_lies() {
 }
 
 #[test]
+fn a_system_is_called_what_a_shell_reads_from_its_os_release() {
+    let name = |text: &str| {
+        let files = tree(&[("/bin/", ""), ("/etc/os-release", text)]);
+        let systems = guest(vec![Device::with_fs("/dev/sda1", files)]).systems();
+        systems.found.first().and_then(|s| s.name.clone())
+    };
+    assert_eq!(name("PRETTY_NAME='One 1'\n").as_deref(), Some("One 1"));
+    assert_eq!(
+        name("# PRETTY_NAME=No\n PRETTY_NAME=\"A \\\"B\\\"\" # c\n").as_deref(),
+        Some("A \"B\"")
+    );
+    assert_eq!(name("ID=x\n"), None);
+}
+
+#[test]
 fn every_system_of_a_disk_is_listed() {
     let linux = |name: &str| {
         tree(&[

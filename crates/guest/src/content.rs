@@ -2,6 +2,7 @@
 
 use crate::device::Device;
 use crate::guest::Guest;
+use crate::tree::Tree;
 use crate::wish::mountable;
 use h2k_block::Error;
 use schemars::JsonSchema;
@@ -39,16 +40,29 @@ pub struct FilesystemFacts {
 }
 
 impl Guest {
-    /// Opens every filesystem and asks how full it is; where it is mounted is left to whoever puts systems together.
-    /// What cannot be opened is told with its device.
+    /// Opens every filesystem and asks how full it is, and where `trees` have it. What cannot be opened is told with its
+    /// device.
     #[must_use]
-    pub fn contents(&self) -> (Vec<FilesystemFacts>, Vec<(String, Error)>) {
+    pub fn contents<'t>(
+        &self,
+        trees: impl IntoIterator<Item = &'t Tree>,
+    ) -> (Vec<FilesystemFacts>, Vec<(String, Error)>) {
         let mut found = Vec::new();
         let mut problems = Vec::new();
         for device in self.devices() {
             let shown = device.holds_files || device.locked || device.kind == Some("swap");
             if device.kind.is_some() && shown {
                 self.content_of(device, &mut found, &mut problems);
+            }
+        }
+        for mount in trees.into_iter().flat_map(Tree::mounts) {
+            let point = String::from_utf8_lossy(&mount.point).into_owned();
+            // Two devices of one btrfs have their subvolumes twice.
+            for fs in found.iter_mut().filter(|fs| fs.source == mount.source) {
+                // Two systems may have it at the same place.
+                if !fs.mount_points.contains(&point) {
+                    fs.mount_points.push(point.clone());
+                }
             }
         }
         (found, problems)

@@ -8,7 +8,8 @@
 //!
 //! * [`Guest`] knows the devices of a guest and opens the filesystems on them, each when it is first asked for.
 //! * [`Guest::systems`] finds the operating systems; [`Guest::assemble`] reads a system's `fstab` and puts its
-//!   filesystems together; [`Guest::root`] does both where there is exactly one answer.
+//!   filesystems together; [`Guest::assemble_all`] does both for every system, [`Guest::root`] where there is exactly one
+//!   answer.
 //! * [`Guest::mount`] puts together what the user says instead.
 //! * [`Look`] reads files to learn from them, and tells where each [`Fact`] was read and what could not be.
 //! * [`registry`] opens the hives of a Windows guest and asks them for facts.
@@ -20,6 +21,7 @@
 //! Non-goals: images (disks are handed in), the host's files, changing a guest.
 
 mod assemble;
+mod assembly;
 pub mod calls;
 mod content;
 mod device;
@@ -38,6 +40,7 @@ mod windows;
 mod wish;
 
 pub use assemble::{Assembled, LeftOut};
+pub use assembly::Assembly;
 pub use content::FilesystemFacts;
 pub use device::Device;
 pub use fstab::{FstabLine, fstab};

@@ -301,3 +301,48 @@ fn partitions_are_mounted_by_their_type_where_no_fstab_says_otherwise() {
         )]
     );
 }
+
+#[test]
+fn every_system_is_put_together_and_each_filesystem_knows_where_all_have_it() {
+    let root = |fstab: &str| {
+        tree(&[
+            ("/bin/", ""),
+            ("/home/", ""),
+            ("/srv/", ""),
+            ("/etc/fstab", fstab),
+        ])
+    };
+    let shared = "/dev/sda3 /home ext4 defaults 0 0\n";
+    let more = "/dev/sda3 /srv ext4 defaults 0 0\n/dev/sda3 /home ext4 defaults 0 0\n";
+    let mut locked = Device::without_files("/dev/sda4", "crypto_LUKS");
+    locked.locked = true;
+    let mut home = Device::with_fs("/dev/sda3", tree(&[("/me", "")]));
+    home.kind = Some("ext4");
+    let guest = guest(vec![
+        Device::with_fs("/dev/sda1", root(shared)),
+        Device::with_fs("/dev/sda2", root(more)),
+        home,
+        locked,
+    ]);
+    let all = guest.assemble_all();
+    let roots: Vec<String> = all.systems.iter().map(|(system, _)| system.source()).collect();
+    assert_eq!(roots, ["/dev/sda1", "/dev/sda2"]);
+    let unread: Vec<String> = all
+        .unread()
+        .map(|u| format!("{} {}", u.source, u.class))
+        .collect();
+    assert_eq!(unread, ["/dev/sda4 refused"]);
+    let (filesystems, problems) = guest.contents(all.systems.iter().map(|(_, assembled)| &assembled.tree));
+    assert!(problems.is_empty(), "{problems:?}");
+    let points: Vec<_> = filesystems
+        .iter()
+        .map(|fs| (fs.source.as_str(), fs.mount_points.join(" ")))
+        .collect();
+    let expected = [
+        ("/dev/sda1", "/"),
+        ("/dev/sda2", "/"),
+        ("/dev/sda3", "/home /srv"),
+        ("/dev/sda4", ""),
+    ];
+    assert_eq!(points, expected.map(|(source, all)| (source, all.to_owned())));
+}

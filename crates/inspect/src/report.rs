@@ -21,10 +21,10 @@ use crate::topic::{Topic, Topics};
 use crate::units::{self, SystemdUnits};
 use crate::users::Users;
 use crate::windows;
-use h2k_block::{Error, Limits};
+use h2k_block::Limits;
 use h2k_boot::Boot;
 use h2k_guest::registry::Registry;
-use h2k_guest::{Assembled, FilesystemFacts, Guest, Look, Source, System, SystemKind, Unread};
+use h2k_guest::{Assembled, Assembly, FilesystemFacts, Guest, Look, Source, System, SystemKind, Unread};
 use h2k_packages::{Database, Package, State};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -144,57 +144,32 @@ pub struct SystemFacts {
 /// Asks for `topics` of every system of `guest`.
 #[must_use]
 pub fn inspect(guest: &Guest, topics: &Topics, limits: &Limits) -> Inspection {
-    let found = guest.systems();
-    let mut unread: Vec<Unread> = found.unread.iter().map(failed).collect();
-    let mut trees = Vec::new();
-    for system in found.found {
-        match guest.assemble(&system) {
-            Ok(assembled) => trees.push((system, assembled)),
-            Err(e) => unread.push(failed(&(system.source(), e))),
-        }
-    }
-    let mut inspection = inspect_trees(guest, &trees, topics, limits);
-    for more in unread {
-        if !inspection.unread.contains(&more) {
-            inspection.unread.push(more);
-        }
-    }
-    inspection
+    inspect_trees(guest, &guest.assemble_all(), topics, limits)
 }
 
 /// Asks for `topics` of systems that were put together.
 #[must_use]
-pub fn inspect_trees(
-    guest: &Guest,
-    trees: &[(System, Assembled)],
-    topics: &Topics,
-    limits: &Limits,
-) -> Inspection {
-    let (mut filesystems, problems) = guest.contents();
-    let mut mounted: Vec<(&str, String)> = Vec::new();
-    for mount in trees.iter().flat_map(|(_, assembled)| assembled.tree.mounts()) {
-        let point = String::from_utf8_lossy(&mount.point).into_owned();
-        if !mounted.contains(&(&mount.source, point.clone())) {
-            mounted.push((&mount.source, point));
+pub fn inspect_trees(guest: &Guest, trees: &Assembly, topics: &Topics, limits: &Limits) -> Inspection {
+    let (filesystems, problems) = guest.contents(trees.systems.iter().map(|(_, assembled)| &assembled.tree));
+    let mut unread: Vec<Unread> = problems
+        .iter()
+        .map(|(device, e)| Unread::new(Source::named(device.clone()), e))
+        .collect();
+    for more in trees.unread() {
+        if !unread.contains(&more) {
+            unread.push(more);
         }
     }
-    for fs in &mut filesystems {
-        let here = mounted.iter().filter(|(source, _)| *source == fs.source);
-        fs.mount_points = here.map(|(_, point)| point.clone()).collect();
-    }
     let systems = trees
+        .systems
         .iter()
         .map(|(system, assembled)| inspect_system(guest, system, assembled, topics, limits));
     Inspection {
         schema: SCHEMA,
         systems: systems.collect(),
         filesystems,
-        unread: problems.iter().map(failed).collect(),
+        unread,
     }
-}
-
-fn failed((what, error): &(String, Error)) -> Unread {
-    Unread::new(Source::named(what.clone()), error)
 }
 
 /// The JSON Schema of an [`Inspection`], as `docs/schema` publishes it.

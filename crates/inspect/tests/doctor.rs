@@ -123,11 +123,9 @@ impl Made {
 }
 
 fn all(guest: &Guest) -> Diagnosis {
-    let systems = guest.systems().found;
-    let trees = systems
-        .into_iter()
-        .map(|s| (s.clone(), guest.assemble(&s).unwrap()));
-    diagnose(guest, &trees.collect::<Vec<_>>(), &Limits::default())
+    let trees = guest.assemble_all();
+    assert!(trees.failed.is_empty());
+    diagnose(guest, &trees, &Limits::default())
 }
 
 fn only(guest: &Guest) -> SystemDiagnosis {

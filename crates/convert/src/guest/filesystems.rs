@@ -53,26 +53,17 @@ impl OpenGuest {
             problems: self.problems(),
         };
         let trees = self.trees(&mut report.problems);
-        let (found, problems) = self.guest.contents();
+        let (found, problems) = self.guest.contents(trees.iter().map(|t| &t.tree));
         report
             .problems
             .extend(problems.iter().map(|(device, e)| problem(device, e)));
         report.filesystems = found;
-        for fs in &mut report.filesystems {
-            let mounts = trees.iter().flat_map(|t| t.tree.mounts());
-            let mut points: Vec<String> = mounts
-                .filter(|m| m.source == fs.source)
-                .map(|m| text(&m.point))
-                .collect();
-            points.dedup();
-            fs.mount_points = points;
-        }
         report
     }
 
     /// The trees of every system, or the one the user put together.
     fn trees(&self, problems: &mut Vec<ProblemReport>) -> Vec<Assembled> {
-        if !self.mounts.is_empty() || self.root.is_some() {
+        if self.is_chosen() {
             return match self.assembled() {
                 Ok(tree) => vec![tree],
                 Err(e) => {
@@ -81,15 +72,9 @@ impl OpenGuest {
                 }
             };
         }
-        let systems = self.guest.systems();
-        let mut trees = Vec::new();
-        for system in &systems.found {
-            match self.guest.assemble(system) {
-                Ok(tree) => trees.push(tree),
-                Err(e) => problems.push(problem(&system.device, &e)),
-            }
-        }
-        trees
+        let all = self.guest.assemble_all();
+        problems.extend(all.failed.iter().map(|(system, e)| problem(&system.device, e)));
+        all.systems.into_iter().map(|(_, tree)| tree).collect()
     }
 }
 

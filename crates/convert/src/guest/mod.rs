@@ -110,6 +110,11 @@ impl OpenGuest {
         self.assembled().map_err(|e| self.about(e))
     }
 
+    /// Whether the user said what to look into.
+    fn is_chosen(&self) -> bool {
+        !self.mounts.is_empty() || self.root.is_some()
+    }
+
     fn assembled(&self) -> h2k_block::Result<Assembled> {
         if !self.mounts.is_empty() {
             let wishes: h2k_block::Result<Vec<Wish>> =

@@ -15,7 +15,7 @@ use crate::report::{SystemFacts, inspect_system};
 use crate::topic::{Topic, Topics};
 use h2k_block::Limits;
 use h2k_boot::Bus;
-use h2k_guest::{Assembled, Crypttab, Device, Guest, Look, Source, System, SystemKind, Unread};
+use h2k_guest::{Assembled, Assembly, Crypttab, Device, Guest, Look, Source, System, SystemKind, Unread};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -173,14 +173,15 @@ impl Patient<'_> {
 
 /// Looks at every system that was put together.
 #[must_use]
-pub fn diagnose(guest: &Guest, trees: &[(System, Assembled)], limits: &Limits) -> Diagnosis {
+pub fn diagnose(guest: &Guest, trees: &Assembly, limits: &Limits) -> Diagnosis {
     let systems = trees
+        .systems
         .iter()
         .map(|(system, assembled)| one(guest, system, assembled, limits));
     Diagnosis {
         schema: DOCTOR_SCHEMA,
         systems: systems.collect(),
-        unread: Vec::new(),
+        unread: trees.unread().collect(),
     }
 }
 

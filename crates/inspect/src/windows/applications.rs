@@ -89,7 +89,7 @@ pub struct Hotfix {
     pub name: String,
     /// Its version, where it has one.
     pub version: Option<String>,
-    /// `installed`, `superseded`, `staged`, `pending` …
+    /// `installed`, `permanent`, `partially installed`, `superseded`, `staged`, `installation pending` …
     pub state: String,
     /// When it was installed: seconds since 1970, UTC.
     pub installed: Option<i64>,
@@ -250,15 +250,19 @@ fn hotfixes(software: &Hold, look: &Look<'_>) -> Vec<Hotfix> {
     all
 }
 
-/// `CurrentState` of a package, as the servicing stack's log names it.
+/// `CurrentState` of a package (Microsoft, "CBS Servicing States Chart"). What is permanent is installed and cannot be
+/// removed.
 fn state_word(state: u64) -> &'static str {
     match state {
-        0x70 | 0x80 => "installed",
+        0x80 => "permanent",
+        0x70 => "installed",
         0x65 => "partially installed",
-        0x60 => "pending",
+        0x60 => "installation pending",
         0x50 => "superseded",
         0x40 => "staged",
-        0x10..=0x30 => "staging",
+        0x30 => "staging",
+        0x20 => "resolved",
+        0x10 => "resolving",
         0x05 => "removal pending",
         0x00 => "absent",
         _ => "unknown",
@@ -289,4 +293,31 @@ fn defender(asking: &Asking<'_>, look: &Look<'_>, software: &Hold) -> Option<Def
         service: start.map(|f| f.map(|n| super::services::start_word(n, false).to_owned())),
         source: key.source(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::state_word;
+
+    #[test]
+    fn states_of_packages_have_the_names_of_microsofts_chart() {
+        // "CBS Servicing States Chart - Refresher", column "Hex".
+        let chart = [
+            (0x00, "absent"),
+            (0x05, "removal pending"),
+            (0x10, "resolving"),
+            (0x20, "resolved"),
+            (0x30, "staging"),
+            (0x40, "staged"),
+            (0x50, "superseded"),
+            (0x60, "installation pending"),
+            (0x65, "partially installed"),
+            (0x70, "installed"),
+            (0x80, "permanent"),
+            (0x71, "unknown"),
+        ];
+        for (state, word) in chart {
+            assert_eq!(state_word(state), word, "{state:#x}");
+        }
+    }
 }

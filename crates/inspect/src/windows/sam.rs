@@ -1,11 +1,14 @@
 //! The binary values of the SAM hive, as far as they hold no secret.
 //!
-//! Source: the libyal project's description of the Security Account Manager in "Windows Registry knowledge base"
-//! (`F`, `V` of a user, `C` of an alias, `V` of a domain), tried on the hives of the corpus.
+//! Source: the libyal project's "Windows Registry knowledge base", Security Accounts Manager, "Domains": `F` of a user
+//! (80 bytes), `V` of a user (17 descriptors of 12 bytes, offsets counted from their end), `C` of an alias (offsets
+//! counted from byte 52). The flags of `F` are the USER_ACCOUNT codes of MS-SAMR 2.2.1.12. What the `V` of a domain
+//! ends with is not described there: it was found on hives of real machines.
 
 use super::time::seconds;
 
-/// Account control bits of `F`.
+/// Account control bits of `F`: USER_ACCOUNT_DISABLED, USER_PASSWORD_NOT_REQUIRED, USER_DONT_EXPIRE_PASSWORD,
+/// USER_ACCOUNT_AUTO_LOCKED.
 pub(crate) const DISABLED: u16 = 0x0001;
 pub(crate) const NOT_REQUIRED: u16 = 0x0004;
 pub(crate) const NEVER_EXPIRES: u16 = 0x0200;

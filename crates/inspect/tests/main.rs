@@ -33,3 +33,6 @@ mod text_door;
 mod texts;
 mod users;
 mod windows;
+mod windows_damage;
+mod windows_door;
+mod windows_text;

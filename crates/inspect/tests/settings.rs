@@ -2,130 +2,14 @@
 
 use crate::hives::hive;
 use crate::windows::facts;
+use crate::windows_text::{GHOST, NIC, SETTINGS, system};
 use h2k_guest::Fact;
 use h2k_inspect::SystemFacts;
-
-const NIC: &str = "{11111111-2222-3333-4444-555555555555}";
-const GHOST: &str = "{99999999-2222-3333-4444-555555555555}";
-
-/// A list of texts as regedit writes it.
-fn many(texts: &[&str]) -> String {
-    let text: String = texts.iter().map(|t| format!("{t}\0")).collect::<String>() + "\0";
-    let bytes: Vec<String> = text
-        .encode_utf16()
-        .flat_map(u16::to_le_bytes)
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    format!("hex(7):{}", bytes.join(","))
-}
-
-fn system() -> String {
-    let control = "X\\ControlSet001\\Control";
-    let services = "X\\ControlSet001\\Services";
-    let class = "{4d36e972-e325-11ce-bfc1-08002be10318}";
-    let pci = "PCI\\\\VEN_15AD&DEV_07B0&SUBSYS_07B015AD&REV_01\\\\FF565000AC4E9EFE00";
-    let renames: Vec<String> = "\\??\\C:\\a\0\0"
-        .encode_utf16()
-        .flat_map(u16::to_le_bytes)
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    format!(
-        r#"[X\Select]
-"Current"=dword:00000001
-[{services}\Tcpip\Parameters]
-"SearchList"="a.example,b.example"
-[{services}\Tcpip\Parameters\Interfaces\{NIC}]
-"EnableDHCP"=dword:00000000
-"IPAddress"={ips}
-"SubnetMask"={masks}
-"DefaultGateway"={gateway}
-"DefaultGatewayMetric"={metric}
-"NameServer"="192.0.2.53,192.0.2.54"
-"Domain"="example.com"
-"MTU"=dword:000005a0
-"DhcpIPAddress"="192.0.2.99"
-"DhcpSubnetMask"="255.255.255.0"
-"DhcpServer"="192.0.2.1"
-[{services}\Tcpip\Parameters\Interfaces\{GHOST}]
-"EnableDHCP"=dword:00000001
-[{services}\Tcpip\Parameters\PersistentRoutes]
-"198.51.100.0,255.255.255.0,192.0.2.7,5"=""
-[{services}\Tcpip6\Parameters]
-"DisabledComponents"=dword:000000ff
-[{services}\NetBT\Parameters\Interfaces\Tcpip_{NIC}]
-"NameServerList"={wins}
-"NetbiosOptions"=dword:00000002
-[{control}\Network\{class}\{NIC}\Connection]
-"Name"="Ethernet0"
-"PnpInstanceID"="{pci}"
-[{control}\Class\{class}\0001]
-"NetCfgInstanceId"="{NIC}"
-"DriverDesc"="vmxnet3 Ethernet Adapter"
-"NetworkAddress"="005056AABBCC"
-[X\ControlSet001\Enum\{pci_key}]
-"Service"="vmxnet3ndis6"
-[{services}\SharedAccess\Parameters\FirewallPolicy\PublicProfile]
-"EnableFirewall"=dword:00000001
-[{services}\SharedAccess\Parameters\FirewallPolicy\DomainProfile]
-"EnableFirewall"=dword:00000000
-"DefaultInboundAction"=dword:00000000
-[{services}\SharedAccess\Parameters\FirewallPolicy\FirewallRules]
-"RDP"="v2.30|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Domain|Profile=Private|LPort=3389|App=%SystemRoot%\\system32\\svchost.exe|Svc=termservice|Name=Remote Desktop|"
-"Old"="v2.10|Action=Block|Active=FALSE|Dir=Out|Protocol=17|RPort=137|Name=NetBIOS|"
-[{services}\MpsSvc]
-"Start"=dword:00000002
-[{services}\VMTools]
-"Type"=dword:00000010
-"Start"=dword:00000002
-[{services}\pvscsi]
-"Type"=dword:00000001
-"Start"=dword:00000000
-[{services}\partmgr\Parameters]
-"SanPolicy"=dword:00000001
-[{control}\Session Manager]
-"PendingFileRenameOperations"=hex(7):{renames}
-[{control}\Session Manager\Power]
-"HiberbootEnabled"=dword:00000001
-[{control}\Session Manager\Memory Management]
-"PagingFiles"={page}
-[{control}\Session Manager\Environment]
-"Path"="%SystemRoot%\\system32"
-[{control}\TimeZoneInformation]
-"TimeZoneKeyName"="W. Europe Standard Time"
-"Bias"=dword:ffffffc4
-"RealTimeIsUniversal"=hex(b):01,00,00,00,00,00,00,00
-[{control}\Nls\Language]
-"InstallLanguage"="0407"
-[{control}\Terminal Server]
-"fDenyTSConnections"=dword:00000000
-"#,
-        ips = many(&["192.0.2.10", "192.0.2.11"]),
-        masks = many(&["255.255.255.0", "255.255.255.128"]),
-        gateway = many(&["192.0.2.1"]),
-        metric = many(&["10"]),
-        wins = many(&["192.0.2.80", "192.0.2.81"]),
-        page = many(&["?:\\pagefile.sys"]),
-        renames = renames.join(","),
-        pci_key = pci.replace("\\\\", "\\"),
-    )
-}
-
-const SOFTWARE: &str = r#"[X\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending]
-[X\Microsoft\Windows\CurrentVersion\Uninstall\{A}]
-"DisplayName"="VMware Tools"
-"DisplayVersion"="12.3.5"
-[X\Policies\Microsoft\Windows\DeviceInstall\Restrictions]
-"DenyUnspecified"=dword:00000001
-[X\Microsoft\Windows\CurrentVersion\Group Policy\History\{35378EAC-683F-11D2-A89A-00C04FBBCFA2}\0]
-"DisplayName"="Default Domain Policy"
-[X\Microsoft\Windows\CurrentVersion\Policies\System]
-"EnableLUA"=dword:00000001
-"#;
 
 fn guest() -> SystemFacts {
     facts(&[
         ("/Windows/System32/config/SYSTEM", hive(&system())),
-        ("/Windows/System32/config/SOFTWARE", hive(SOFTWARE)),
+        ("/Windows/System32/config/SOFTWARE", hive(SETTINGS)),
         (
             "/Windows/System32/config/DEFAULT",
             hive(

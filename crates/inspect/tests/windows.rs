@@ -1,6 +1,7 @@
 //! A whole guest, made by libguestfs, whose facts its own tools recorded; and guests made of registry text.
 
 use crate::hives::{hive, tree};
+use crate::windows_text::{APPLICATIONS, DRIVERS, ELEVEN, USER};
 use h2k_block::{Access, FileDisk, Limits, Sharing};
 use h2k_guest::{Assembled, Fact, Guest, System, SystemKind};
 use h2k_inspect::{SystemFacts, Topics, inspect, inspect_system};
@@ -98,45 +99,10 @@ fn the_windows_guest_of_libguestfs_says_what_virt_inspector_says() {
     assert!(os.unread.is_empty() && drives.unread.is_empty() && applications.unread.is_empty());
 }
 
-const SOFTWARE: &str = r#"[X\Microsoft\Windows NT\CurrentVersion]
-"SystemRoot"="D:\\Windows"
-[X\Microsoft\Windows NT\CurrentVersion\ProfileList\S-1-5-21-1-2-3-1001]
-"ProfileImagePath"=hex(2):25,00,53,00,79,00,73,00,74,00,65,00,6d,00,44,00,72,00,69,00,76,00,65,00,25,00,5c,00,55,00,73,00,65,00,72,00,73,00,5c,00,61,00,6e,00,6e,00,00,00
-[X\Microsoft\Windows\CurrentVersion\Uninstall\AddressBook]
-"Version"="1"
-[X\Microsoft\Windows\CurrentVersion\Uninstall\{0D4E5F60-0000-0000-0000-000000000000}]
-"DisplayName"="VMware Tools"
-"DisplayVersion"="12.3.5"
-"Publisher"="VMware, Inc."
-"WindowsInstaller"=dword:00000001
-"EstimatedSize"=dword:00000400
-"UninstallString"="MsiExec.exe /I{0D4E5F60-0000-0000-0000-000000000000}"
-[X\Wow6432Node\Microsoft\Windows\CurrentVersion\Uninstall\KAV]
-"DisplayName"="Kaspersky Endpoint Security"
-"SystemComponent"=dword:00000001
-[X\Microsoft\Windows\CurrentVersion\Appx\AppxAllUserStore\Applications\Microsoft.WindowsStore_12107.1001.15.0_neutral_~_8wekyb3d8bbwe]
-"Path"="C:\\x"
-[X\Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages\Package_for_KB4474419~31bf3856ad364e35~amd64~~6.1.3.2]
-"CurrentState"=dword:00000070
-"InstallTimeLow"=dword:3c9b4000
-"InstallTimeHigh"=dword:01da6b04
-[X\Microsoft\Windows NT\CurrentVersion\HotFix\KB912817]
-"Installed"=dword:00000001
-[X\Microsoft\Windows Defender]
-"DisableAntiVirus"=dword:00000000
-[X\Policies\Microsoft\Windows Defender]
-"DisableAntiSpyware"=dword:00000001
-"#;
-
-const USER: &str = r#"[X\Software\Microsoft\Windows\CurrentVersion\Uninstall\Editor]
-"DisplayName"="An Editor"
-"DisplayVersion"="1.0"
-"#;
-
 #[test]
 fn applications_come_from_both_views_and_from_users() {
     let facts = facts(&[
-        ("/Windows/System32/config/SOFTWARE", hive(SOFTWARE)),
+        ("/Windows/System32/config/SOFTWARE", hive(APPLICATIONS)),
         ("/Users/ann/NTUSER.DAT", hive(USER)),
     ]);
     let section = facts.applications.unwrap();
@@ -213,72 +179,11 @@ fn applications_come_from_both_views_and_from_users() {
     );
 }
 
-const ELEVEN: &str = r#"[X\Microsoft\Windows NT\CurrentVersion]
-"ProductName"="Windows 10 Pro"
-"EditionID"="Professional"
-"InstallationType"="Client"
-"CurrentVersion"="6.3"
-"CurrentMajorVersionNumber"=dword:0000000a
-"CurrentMinorVersionNumber"=dword:00000000
-"CurrentBuildNumber"="22631"
-"UBR"=dword:00000bbf
-"DisplayVersion"="23H2"
-"InstallDate"=dword:65e07cc0
-"InstallTime"=hex(b):00,40,9b,3c,04,6b,da,01
-"RegisteredOwner"="Ann"
-[X\Microsoft\Cryptography]
-"MachineGuid"="01234567-89ab-cdef-0123-456789abcdef"
-"#;
-
-const SYSTEM: &str = r#"[X\Select]
-"Current"=dword:00000001
-[X\ControlSet001\Services\Tcpip\Parameters]
-"Hostname"="desk"
-"Domain"="example.com"
-[X\ControlSet001\Control\ComputerName\ComputerName]
-"ComputerName"="DESK"
-[X\ControlSet001\Control\Session Manager\Environment]
-"PROCESSOR_ARCHITECTURE"="AMD64"
-[X\ControlSet001\Control\CriticalDeviceDatabase\pci#ven_1af4&dev_1001]
-"Service"="viostor"
-[X\ControlSet001\Services\viostor]
-"Type"=dword:00000001
-"Start"=dword:00000000
-"ErrorControl"=dword:00000001
-"Group"="SCSI miniport"
-"ImagePath"=hex(2):73,00,79,00,73,00,74,00,65,00,6d,00,33,00,32,00,5c,00,64,00,72,00,69,00,76,00,65,00,72,00,73,00,5c,00,76,00,69,00,6f,00,73,00,74,00,6f,00,72,00,2e,00,73,00,79,00,73,00,00,00
-[X\ControlSet001\Services\viostor\StartOverride]
-"0"=dword:00000003
-[X\ControlSet001\Services\Gone]
-"Type"=dword:00000002
-"Start"=dword:00000001
-[X\ControlSet001\Services\Spooler]
-"Type"=dword:00000110
-"Start"=dword:00000002
-"DelayedAutostart"=dword:00000001
-"DisplayName"="@%systemroot%\\system32\\spoolsv.exe,-1"
-"ImagePath"="C:\\Windows\\System32\\spoolsv.exe -x"
-"ObjectName"="LocalSystem"
-"DependOnService"=hex(7):52,00,50,00,43,00,53,00,53,00,00,00,68,00,74,00,74,00,70,00,00,00,00,00
-[X\ControlSet001\Services\Spooler\TriggerInfo\0]
-"Type"=dword:00000001
-[X\ControlSet001\Services\NoType]
-"Start"=dword:00000002
-[X\DriverDatabase\DriverInfFiles\oem3.inf]
-"Active"="oem3.inf_amd64_0123456789abcdef"
-[X\DriverDatabase\DeviceIds\PCI\VEN_1AF4&DEV_1001]
-"oem3.inf"=hex:01,ff,00,00
-[X\DriverDatabase\DriverPackages\oem3.inf_amd64_0123456789abcdef]
-"Provider"="Red Hat, Inc."
-[X\DriverDatabase\DriverPackages\oem3.inf_amd64_0123456789abcdef\Configurations\c]
-"Service"="viostor"
-"#;
-
 #[test]
 fn windows_11_is_told_from_10_by_its_build() {
     let facts = facts(&[
         ("/Windows/System32/config/SOFTWARE", hive(ELEVEN)),
-        ("/Windows/System32/config/SYSTEM", hive(SYSTEM)),
+        ("/Windows/System32/config/SYSTEM", hive(DRIVERS)),
     ]);
     let os = facts.os.unwrap().found;
     let product = os.product_name.unwrap();
@@ -312,7 +217,7 @@ fn windows_11_is_told_from_10_by_its_build() {
 #[test]
 fn services_and_drivers_say_how_they_start_and_whether_they_are_there() {
     let facts = facts(&[
-        ("/Windows/System32/config/SYSTEM", hive(SYSTEM)),
+        ("/Windows/System32/config/SYSTEM", hive(DRIVERS)),
         ("/Windows/System32/drivers/viostor.sys", b"MZ".to_vec()),
         ("/Windows/system32/drivers/viostor.sys", b"MZ".to_vec()),
     ]);

@@ -12,6 +12,7 @@
 mod checks;
 mod common;
 mod ctl;
+mod damage;
 mod door;
 mod graph;
 mod states;

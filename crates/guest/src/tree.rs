@@ -81,6 +81,16 @@ impl Tree {
         }
     }
 
+    /// The same tree with `another` in place of each filesystem; nodes have to be the same in both.
+    #[must_use]
+    pub fn over(&self, mut another: impl FnMut(&Mount) -> Arc<dyn FsRead>) -> Self {
+        let mut tree = self.clone();
+        for mount in &mut tree.mounts {
+            mount.fs = another(mount);
+        }
+        tree
+    }
+
     /// Mounts a filesystem on the directory that `point` leads to. A second one on the same directory hides the first.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Room, level, and the rooms it may see. A new edge is a conversation, and a line here.
-const ROOMS: [(&str, u8, &[&str]); 21] = [
+const ROOMS: [(&str, u8, &[&str]); 22] = [
     ("h2k-block", 0, &[]),
     ("h2k-fs", 1, &["h2k-block"]),
     ("h2k-image", 1, &["h2k-block"]),
@@ -65,12 +65,25 @@ const ROOMS: [(&str, u8, &[&str]); 21] = [
         ],
     ),
     ("h2k-copy", 3, &["h2k-block"]),
-    ("h2k-convert", 6, EVERY_ROOM),
+    (
+        "h2k-fix",
+        6,
+        &[
+            "h2k-block",
+            "h2k-fs",
+            "h2k-volume",
+            "h2k-guest",
+            "h2k-boot",
+            "h2k-systemd",
+            "h2k-inspect",
+        ],
+    ),
+    ("h2k-convert", 7, EVERY_ROOM),
     ("hyper2kvm", PRODUCT, EVERY_ROOM),
 ];
 
 /// The level of the product.
-const PRODUCT: u8 = 7;
+const PRODUCT: u8 = 8;
 
 /// Instead of a list: every room of a lower level.
 const EVERY_ROOM: &[&str] = &["*"];

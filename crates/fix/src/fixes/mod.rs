@@ -1,0 +1,48 @@
+//! The fixes, in the order they are asked.
+
+mod caches;
+
+use crate::finding::Finding;
+use crate::view::View;
+use h2k_block::Result;
+use h2k_guest::SystemKind;
+
+/// Looks at a guest and says what should change.
+pub trait Fix: Send + Sync {
+    /// Its name, for options and reports: `linux.fstab`.
+    fn id(&self) -> &'static str;
+
+    /// What it is for, in one line.
+    fn about(&self) -> &'static str;
+
+    /// Whether it is asked unless the user says otherwise.
+    fn by_default(&self) -> bool {
+        true
+    }
+
+    /// The systems it knows.
+    fn kind(&self) -> SystemKind {
+        SystemKind::Linux
+    }
+
+    /// Looks. Whatever is already as it should be is left: asked again after its edits were made, it proposes none.
+    ///
+    /// # Errors
+    /// What kept it from looking; the proposal tells it as blocked.
+    fn look(&self, view: &View<'_>) -> Result<Vec<Finding>>;
+}
+
+/// Adding a fix is adding a line. The order matters where one sees what another did.
+static FIXES: &[&dyn Fix] = &[&caches::Caches];
+
+/// All of them, in the order they are asked.
+#[must_use]
+pub fn all() -> &'static [&'static dyn Fix] {
+    FIXES
+}
+
+/// The fix called `id`.
+#[must_use]
+pub fn by_id(id: &str) -> Option<&'static dyn Fix> {
+    FIXES.iter().find(|fix| fix.id() == id).copied()
+}

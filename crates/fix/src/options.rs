@@ -1,0 +1,71 @@
+//! What the user wants, and what the machine will be.
+
+use h2k_boot::Bus;
+use h2k_fs::Time;
+
+/// Where the guest comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hypervisor {
+    /// ESXi, Workstation, Fusion.
+    Vmware,
+    /// Hyper-V, Azure.
+    HyperV,
+    /// VirtualBox.
+    VirtualBox,
+    /// Xen, XenServer, AWS before Nitro.
+    Xen,
+    /// QEMU with or without KVM.
+    Kvm,
+}
+
+/// A network interface the machine will have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nic {
+    /// Its address, `52:54:00:12:34:56`, in lower case. The guest keeps the addresses it had.
+    pub mac: String,
+    /// What the guest called it, where the description of the old machine tells: `ens192` for VMware's slot 192.
+    pub name: Option<String>,
+}
+
+/// The machine the guest will be in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// What the disks will be attached to; `None` lets the ladder decide.
+    pub bus: Option<Bus>,
+    /// Its interfaces, where they are known.
+    pub nics: Vec<Nic>,
+    /// Where the guest comes from, where that is known.
+    pub from: Option<Hypervisor>,
+}
+
+/// Which fixes are asked, and how far they go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Only these fixes, by id; empty for all that are on by default.
+    pub only: Vec<String>,
+    /// Fixes that are off by default and wanted, by id.
+    pub enable: Vec<String>,
+    /// Fixes that are not wanted, by id.
+    pub disable: Vec<String>,
+    /// The moment edits are stamped with.
+    pub now: Time,
+}
+
+impl Options {
+    /// Whether the fix called `id` is asked, which is on by default or not.
+    #[must_use]
+    pub fn wants(&self, id: &str, by_default: bool) -> bool {
+        let named = |list: &[String]| {
+            list.iter()
+                .any(|wish| wish == id || id.strip_prefix(wish).is_some_and(|rest| rest.starts_with('.')))
+        };
+        if named(&self.disable) {
+            return false;
+        }
+        if !self.only.is_empty() {
+            return named(&self.only) || named(&self.enable);
+        }
+        by_default || named(&self.enable)
+    }
+}

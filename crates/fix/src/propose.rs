@@ -1,0 +1,100 @@
+//! Asking every fix.
+
+use crate::drafted::Drafted;
+use crate::finding::{Finding, Outcome};
+use crate::fixes;
+use crate::options::{Options, Target};
+use crate::view::View;
+use h2k_block::{Limits, Meter};
+use h2k_boot::Boot;
+use h2k_guest::{Assembled, Crypttab, Guest, Look, System, Unread};
+
+/// What is proposed for one system.
+#[derive(Debug)]
+pub struct Proposal {
+    /// Every finding, in the order of the fixes.
+    pub findings: Vec<Finding>,
+    /// The tree with all of it done, and what was done.
+    pub drafted: Drafted,
+    /// How the system boots, before any of it.
+    pub boot: Boot,
+    /// What could not be read on the way.
+    pub unread: Vec<Unread>,
+}
+
+impl Proposal {
+    /// The worst outcome: whether anything is blocked, changes, or all is left.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let all = self.findings.iter().map(|f| f.outcome);
+        all.max_by_key(|outcome| match outcome {
+            Outcome::Leave => 0,
+            Outcome::Warn => 1,
+            Outcome::Change => 2,
+            Outcome::Blocked => 3,
+        })
+        .unwrap_or(Outcome::Leave)
+    }
+}
+
+/// Asks every fix that is wanted about `system`, each seeing what those before it propose. Nothing is written.
+#[must_use]
+pub fn propose(
+    guest: &Guest,
+    system: &System,
+    assembled: &Assembled,
+    target: &Target,
+    options: &Options,
+    limits: &Limits,
+) -> Proposal {
+    let before = Look::new(&assembled.tree, limits);
+    let (boot, mut unread) = h2k_boot::read(&before, guest);
+    unread.extend(before.take_unread());
+    let crypttab = Crypttab::read(&before.bytes("/etc/crypttab", 1 << 20).unwrap_or_default());
+    let mut drafted = Drafted::new(&assembled.tree, options.now);
+    let mut findings = Vec::new();
+    for fix in fixes::all() {
+        if fix.kind() != system.kind || !options.wants(fix.id(), fix.by_default()) {
+            continue;
+        }
+        let tree = drafted.tree().clone();
+        let look = Look::new(&tree, limits);
+        let view = View {
+            guest,
+            system,
+            look: &look,
+            boot: &boot,
+            crypttab: &crypttab,
+            target,
+            options,
+        };
+        let found = fix.look(&view).unwrap_or_else(|e| {
+            let advice = e.advice().map(str::to_owned);
+            let mut blocked = Finding::blocked(e.to_string());
+            blocked.advice = advice;
+            vec![blocked]
+        });
+        unread.extend(look.take_unread());
+        for mut finding in found {
+            fix.id().clone_into(&mut finding.fix);
+            if let Err(e) = drafted.apply(&finding, &mut Meter::new(*limits)) {
+                finding.outcome = Outcome::Blocked;
+                finding.why = format!("{}; that cannot be done: {e}", finding.why);
+                finding.edits.clear();
+            }
+            findings.push(finding);
+        }
+    }
+    let mut kept: Vec<Unread> = Vec::new();
+    for entry in unread {
+        if !kept.contains(&entry) {
+            kept.push(entry);
+        }
+    }
+    Proposal {
+        findings,
+        drafted,
+        boot,
+        unread: kept,
+    }
+}

@@ -1,0 +1,180 @@
+//! A guest in memory, and what a fix does to it.
+
+use h2k_block::{Limits, Meter};
+use h2k_fix::{Options, Outcome, Proposal, Target, by_id, propose};
+use h2k_fs::{Attributes, FsRead, FsWrite, MemFs, lookup_path, read_file, resolve};
+use h2k_guest::{Assembled, Device, Guest, System, SystemKind, Tree};
+use std::sync::Arc;
+
+/// A Linux guest with one filesystem, on `/dev/sda1` with the UUID [`Lab::ROOT`].
+pub(crate) struct Lab {
+    pub(crate) fs: MemFs,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) target: Target,
+    pub(crate) options: Options,
+}
+
+/// What one fix did.
+pub(crate) struct Done {
+    pub(crate) proposal: Proposal,
+    /// The filesystem with the edits written to it.
+    pub(crate) fs: MemFs,
+}
+
+impl Lab {
+    pub(crate) const ROOT: &str = "11111111-2222-3333-4444-555555555555";
+
+    /// A guest with these files; missing directories are made.
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let mut lab = Self {
+            fs: MemFs::default(),
+            devices: Vec::new(),
+            target: Target::default(),
+            options: Options::default(),
+        };
+        lab.file("/etc/os-release", "ID=debian\nVERSION_ID=12\n");
+        for (path, text) in files {
+            lab.file(path, text);
+        }
+        lab
+    }
+
+    /// Puts a file into the guest.
+    pub(crate) fn file(&mut self, path: &str, text: &str) {
+        self.fs.file(path, text).unwrap();
+    }
+
+    /// Gives a file a mode and an owner.
+    pub(crate) fn owned(&mut self, path: &str, mode: u16, uid: u32, gid: u32) {
+        let node = resolve(&self.fs, path.as_bytes(), &mut meter()).unwrap().unwrap();
+        let attributes = Attributes {
+            mode: Some(mode),
+            uid: Some(uid),
+            gid: Some(gid),
+            ..Attributes::default()
+        };
+        self.fs.set_attributes(node, &attributes).unwrap();
+    }
+
+    /// Adds a device without files: swap, a member of an array.
+    pub(crate) fn device(&mut self, name: &str, kind: &'static str, uuid: &str) {
+        let mut device = Device::without_files(name, kind);
+        device.uuid = Some(uuid.to_owned());
+        self.devices.push(device);
+    }
+
+    /// Asks the fix `id`, and everything else only if it is enabled; writes what it proposes; asks again, and nothing
+    /// may be left to do.
+    pub(crate) fn fix(mut self, id: &str) -> Done {
+        assert!(by_id(id).is_some(), "there is no fix {id}");
+        self.options.only = vec![id.to_owned()];
+        let proposal = self.look();
+        for finding in &proposal.findings {
+            assert_eq!(
+                finding.outcome == Outcome::Change,
+                !finding.edits.is_empty(),
+                "{finding:?}"
+            );
+        }
+        let mut written = self.fs.clone();
+        for (_, draft) in proposal.drafted.changed() {
+            draft.replay(&mut written).unwrap();
+        }
+        self.fs = written.clone();
+        let again = self.look();
+        assert!(
+            again.drafted.changes().is_empty(),
+            "asked twice, {id} still changes: {:#?}",
+            again.drafted.changes()
+        );
+        Done {
+            proposal,
+            fs: written,
+        }
+    }
+
+    fn look(&self) -> Proposal {
+        let fs: Arc<MemFs> = Arc::new(self.fs.clone());
+        let mut root = Device::with_fs("/dev/sda1", (*fs).clone());
+        root.kind = Some("ext4");
+        root.uuid = Some(Self::ROOT.to_owned());
+        let mut devices = vec![root];
+        for device in &self.devices {
+            let mut copy = Device::without_files(&device.name, device.kind.unwrap());
+            copy.uuid.clone_from(&device.uuid);
+            copy.label.clone_from(&device.label);
+            copy.part_uuid.clone_from(&device.part_uuid);
+            copy.aliases.clone_from(&device.aliases);
+            copy.encryption.clone_from(&device.encryption);
+            devices.push(copy);
+        }
+        let guest = Guest::of(devices, &Limits::default());
+        let system = System {
+            device: "/dev/sda1".to_owned(),
+            subvolume: None,
+            deployment: None,
+            kind: SystemKind::Linux,
+            name: None,
+        };
+        let assembled = Assembled {
+            tree: Tree::new("/dev/sda1", fs),
+            system: Some(system.clone()),
+            left_out: Vec::new(),
+            unlisted: Vec::new(),
+        };
+        propose(
+            &guest,
+            &system,
+            &assembled,
+            &self.target,
+            &self.options,
+            &Limits::default(),
+        )
+    }
+}
+
+fn meter() -> Meter {
+    Meter::new(Limits::default())
+}
+
+impl Done {
+    /// What a file holds afterwards; `None` where there is none.
+    pub(crate) fn text(&self, path: &str) -> Option<String> {
+        let node = resolve(&self.fs, path.as_bytes(), &mut meter()).unwrap()?;
+        let bytes = read_file(&self.fs, node, &mut meter()).unwrap();
+        Some(String::from_utf8(bytes).unwrap())
+    }
+
+    /// Where a link points afterwards.
+    pub(crate) fn target(&self, path: &str) -> Option<String> {
+        let node = lookup_path(&self.fs, path.as_bytes(), false, &mut meter()).unwrap()?;
+        let target = self.fs.target(node).ok()?;
+        Some(String::from_utf8(target).unwrap())
+    }
+
+    /// Mode, owner and group of a file afterwards.
+    pub(crate) fn owner(&self, path: &str) -> (u16, u32, u32) {
+        let node = resolve(&self.fs, path.as_bytes(), &mut meter()).unwrap().unwrap();
+        let stat = self.fs.stat(node).unwrap();
+        (stat.mode.unwrap(), stat.uid.unwrap(), stat.gid.unwrap())
+    }
+
+    /// Nothing was changed, and `why` is part of a reason.
+    pub(crate) fn left(&self, why: &str) {
+        assert!(
+            self.proposal.drafted.changes().is_empty(),
+            "{:#?}",
+            self.proposal.drafted.changes()
+        );
+        self.says(Outcome::Leave, why);
+    }
+
+    /// Some finding has this outcome, and `why` is part of its reason.
+    pub(crate) fn says(&self, outcome: Outcome, why: &str) {
+        let all = &self.proposal.findings;
+        assert!(
+            all.iter().any(|f| f.outcome == outcome && f.why.contains(why)),
+            "{all:#?}"
+        );
+    }
+}

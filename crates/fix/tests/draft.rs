@@ -1,7 +1,7 @@
 //! A draft against the filesystem it is replayed on: they have to read the same, after any edits.
 
-use h2k_block::Result;
-use h2k_block::{Limits, Meter};
+use crate::lab::Lab;
+use h2k_block::{Limits, Meter, Result};
 use h2k_fix::Draft;
 use h2k_fs::{Attributes, FileKind, FsRead, FsWrite, MemFs, Node, Time, read_file};
 use h2k_testkit::rng::Rng;
@@ -133,4 +133,14 @@ fn nothing_is_changed_by_looking() {
     assert!(!draft.changed());
     draft.create(draft.root(), b"x", 0o644).unwrap();
     assert!(draft.changed());
+}
+
+#[test]
+fn new_files_keep_their_owners_and_modes_apart() {
+    let mut lab = Lab::new(&[("/etc/shadow", "root:*\n"), ("/etc/blkid.tab", "x")]);
+    lab.owned("/etc/shadow", 0o640, 0, 42);
+    lab.device("/dev/sda2", "swap", "22222222-2222-3333-4444-555555555555");
+    let done = lab.fix("linux.device-caches");
+    assert_eq!(done.owner("/etc/shadow"), (0o640, 0, 42));
+    assert_eq!(done.target("/etc/shadow"), None);
 }

@@ -7,25 +7,25 @@ use h2k_guest::{Assembled, Device, Guest, System, SystemKind, Tree};
 use std::sync::Arc;
 
 /// A Linux guest with one filesystem, on `/dev/sda1` with the UUID [`Lab::ROOT`].
-pub(crate) struct Lab {
-    pub(crate) fs: MemFs,
-    pub(crate) devices: Vec<Device>,
-    pub(crate) target: Target,
-    pub(crate) options: Options,
+pub struct Lab {
+    pub fs: MemFs,
+    pub devices: Vec<Device>,
+    pub target: Target,
+    pub options: Options,
 }
 
 /// What one fix did.
-pub(crate) struct Done {
-    pub(crate) proposal: Proposal,
+pub struct Done {
+    pub proposal: Proposal,
     /// The filesystem with the edits written to it.
-    pub(crate) fs: MemFs,
+    pub fs: MemFs,
 }
 
 impl Lab {
-    pub(crate) const ROOT: &str = "11111111-2222-3333-4444-555555555555";
+    pub const ROOT: &str = "11111111-2222-3333-4444-555555555555";
 
     /// A guest with these files; missing directories are made.
-    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+    pub fn new(files: &[(&str, &str)]) -> Self {
         let mut lab = Self {
             fs: MemFs::default(),
             devices: Vec::new(),
@@ -40,12 +40,12 @@ impl Lab {
     }
 
     /// Puts a file into the guest.
-    pub(crate) fn file(&mut self, path: &str, text: &str) {
+    pub fn file(&mut self, path: &str, text: &str) {
         self.fs.file(path, text).unwrap();
     }
 
     /// Gives a file a mode and an owner.
-    pub(crate) fn owned(&mut self, path: &str, mode: u16, uid: u32, gid: u32) {
+    pub fn owned(&mut self, path: &str, mode: u16, uid: u32, gid: u32) {
         let node = resolve(&self.fs, path.as_bytes(), &mut meter()).unwrap().unwrap();
         let attributes = Attributes {
             mode: Some(mode),
@@ -57,7 +57,7 @@ impl Lab {
     }
 
     /// Adds a device without files: swap, a member of an array.
-    pub(crate) fn device(&mut self, name: &str, kind: &'static str, uuid: &str) {
+    pub fn device(&mut self, name: &str, kind: &'static str, uuid: &str) {
         let mut device = Device::without_files(name, kind);
         device.uuid = Some(uuid.to_owned());
         self.devices.push(device);
@@ -65,7 +65,7 @@ impl Lab {
 
     /// Asks the fix `id`, and everything else only if it is enabled; writes what it proposes; asks again, and nothing
     /// may be left to do.
-    pub(crate) fn fix(mut self, id: &str) -> Done {
+    pub fn fix(mut self, id: &str) -> Done {
         assert!(by_id(id).is_some(), "there is no fix {id}");
         self.options.only = vec![id.to_owned()];
         let proposal = self.look();
@@ -139,28 +139,28 @@ fn meter() -> Meter {
 
 impl Done {
     /// What a file holds afterwards; `None` where there is none.
-    pub(crate) fn text(&self, path: &str) -> Option<String> {
+    pub fn text(&self, path: &str) -> Option<String> {
         let node = resolve(&self.fs, path.as_bytes(), &mut meter()).unwrap()?;
         let bytes = read_file(&self.fs, node, &mut meter()).unwrap();
         Some(String::from_utf8(bytes).unwrap())
     }
 
     /// Where a link points afterwards.
-    pub(crate) fn target(&self, path: &str) -> Option<String> {
+    pub fn target(&self, path: &str) -> Option<String> {
         let node = lookup_path(&self.fs, path.as_bytes(), false, &mut meter()).unwrap()?;
         let target = self.fs.target(node).ok()?;
         Some(String::from_utf8(target).unwrap())
     }
 
     /// Mode, owner and group of a file afterwards.
-    pub(crate) fn owner(&self, path: &str) -> (u16, u32, u32) {
+    pub fn owner(&self, path: &str) -> (u16, u32, u32) {
         let node = resolve(&self.fs, path.as_bytes(), &mut meter()).unwrap().unwrap();
         let stat = self.fs.stat(node).unwrap();
         (stat.mode.unwrap(), stat.uid.unwrap(), stat.gid.unwrap())
     }
 
     /// Nothing was changed, and `why` is part of a reason.
-    pub(crate) fn left(&self, why: &str) {
+    pub fn left(&self, why: &str) {
         assert!(
             self.proposal.drafted.changes().is_empty(),
             "{:#?}",
@@ -170,7 +170,7 @@ impl Done {
     }
 
     /// Some finding has this outcome, and `why` is part of its reason.
-    pub(crate) fn says(&self, outcome: Outcome, why: &str) {
+    pub fn says(&self, outcome: Outcome, why: &str) {
         let all = &self.proposal.findings;
         assert!(
             all.iter().any(|f| f.outcome == outcome && f.why.contains(why)),

@@ -41,6 +41,8 @@ pub struct Os {
     pub hostnames: Vec<Fact<String>>,
     /// The domain it is a member of (Windows), or that its name ends with.
     pub domain: Option<Fact<String>>,
+    /// The workgroup of a Windows that is a member of no domain.
+    pub workgroup: Option<Fact<String>>,
     /// Its machine-id, 32 hexadecimal digits; `MachineGuid` of Windows.
     pub machine_id: Option<Fact<String>>,
     /// What machine-info says of the machine.

@@ -2,6 +2,7 @@
 
 use crate::hives::hive;
 use crate::windows::facts;
+use crate::windows_text;
 use h2k_block::Limits;
 use h2k_hive::Hive;
 use h2k_testkit::corpus;
@@ -118,4 +119,57 @@ fn a_password_that_everybody_can_read_is_told_and_not_shown() {
             ("E:\\Users\\bob", None, false)
         ]
     );
+}
+
+#[test]
+fn an_account_is_told_with_its_group_flags_and_times() {
+    let facts = facts(&[("/Windows/System32/config/SAM", hive(&windows_text::sam()))]);
+    let found = facts.windows.unwrap().users.unwrap().found;
+    assert_eq!(found.machine_sid.unwrap().value, "S-1-5-21-1-2-3");
+    let [ann] = found.users.as_slice() else { panic!() };
+    assert_eq!(
+        (ann.name.as_str(), ann.full_name.as_deref(), ann.rid, ann.logons),
+        ("ann", Some("Ann Author"), 1001, Some(7))
+    );
+    // python3: 0x01da6b043c9b4000 // 10**7 - 11644473600
+    assert_eq!((ann.last_logon, ann.expires), (Some(1_709_206_890), None));
+    assert!(ann.password_never_expires && !ann.disabled);
+    assert_eq!(found.groups[0].members, ["ann"]);
+}
+
+/// What the default values of `PolPrDmN` and `PolDnDDN` say, and whether `PolPrDmS` has a SID: by hivexsh.
+const AUTHORITIES: [(&str, Option<&str>, Option<&str>); 6] = [
+    ("regipy/SECURITY", Some("WORKGROUP"), None),
+    ("dfwinreg/SECURITY", None, Some("internal.greendale.edu")),
+    ("aiowinreg/nt-security.hive", None, Some("TEST")),
+    ("aiowinreg/win2008r2_64-security.hive", None, Some("TEST.CORP")),
+    ("aiowinreg/win2019_64-security.hive", None, Some("TEST.corp")),
+    ("ez/SECURITYNoRoot", None, None),
+];
+
+#[test]
+fn members_of_domains_and_of_workgroups_are_told_apart() {
+    let told = |security: Vec<u8>| {
+        let os = facts(&[("/Windows/System32/config/SECURITY", security)])
+            .os
+            .unwrap()
+            .found;
+        (os.workgroup.map(|f| f.value), os.domain.map(|f| f.value))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        told(hive(&windows_text::security("HOME", None))),
+        (some("HOME"), None)
+    );
+    assert_eq!(
+        told(hive(&windows_text::security("CORP", Some("corp.example")))),
+        (None, some("corp.example"))
+    );
+    let Some(corpus) = corpus::corpus() else { return };
+    for (path, workgroup, domain) in AUTHORITIES {
+        let below = format!("hives/{path}");
+        let case = corpus.below(&below).next().unwrap();
+        let expected = (workgroup.map(str::to_owned), domain.map(str::to_owned));
+        assert_eq!(told(corpus.bytes(case)), expected, "{path}");
+    }
 }

@@ -51,7 +51,15 @@ fn every_address_of_an_adapter_is_told_with_the_adapters_name() {
         .iter()
         .map(|a| (a.address.as_str(), a.prefix))
         .collect();
-    assert_eq!(addresses, [("192.0.2.10", Some(24)), ("192.0.2.11", Some(25))]);
+    assert_eq!(
+        addresses,
+        [
+            ("192.0.2.10", Some(24)),
+            ("192.0.2.11", Some(25)),
+            // Configured, though IPv6 is off.
+            ("2001:db8::10", Some(64)),
+        ]
+    );
     let ends = format!("Interfaces\\{NIC}\\IPAddress");
     assert!(nic.addresses[0].source.as_str().ends_with(&ends));
     assert_eq!(nic.gateways[0].value, "192.0.2.1");
@@ -78,6 +86,13 @@ fn every_address_of_an_adapter_is_told_with_the_adapters_name() {
     );
     let ghost = network.connections.iter().find(|c| c.name == GHOST).unwrap();
     assert!(ghost.ignored.is_some());
+    let gone = network
+        .connections
+        .iter()
+        .find(|c| c.name == "0000000900000600")
+        .unwrap();
+    assert_eq!(gone.addresses[0].address, "2001:db8::99");
+    assert!(gone.ignored.is_some());
     let routes = &network
         .connections
         .iter()
@@ -99,6 +114,23 @@ fn every_address_of_an_adapter_is_told_with_the_adapters_name() {
     );
     assert_eq!(network.dns.hosts[0].names, ["build"]);
     assert_eq!(network.dns.search.len(), 2);
+}
+
+#[test]
+fn an_address_of_ipv6_that_was_given_by_hand_is_static() {
+    let system = system().replace("\"DisabledComponents\"=dword:000000ff", "");
+    let facts = facts(&[("/Windows/System32/config/SYSTEM", hive(&system))]);
+    let network = facts.network.unwrap().found;
+    let nic = network
+        .connections
+        .iter()
+        .find(|c| c.name == "Ethernet0")
+        .unwrap();
+    let method = nic.ipv6.as_ref().unwrap();
+    assert_eq!(serde_json::to_value(method.value).unwrap(), "static");
+    let ends =
+        "Nsi\\{eb004a01-9b1a-11d4-9123-0050047759bc}\\10\\000000018000060020010db8000000000000000000000010";
+    assert!(method.source.as_str().ends_with(ends), "{}", method.source);
 }
 
 #[test]

@@ -31,6 +31,10 @@ pub fn seeds() -> Vec<Seed> {
         ("/Windows/System32/config/SYSTEM", hive(&system)),
         ("/Windows/System32/config/SOFTWARE", hive(&software)),
         ("/Windows/System32/config/SAM", hive(&windows_text::sam())),
+        (
+            "/Windows/System32/config/SECURITY",
+            hive(&windows_text::security("CORP", Some("corp.example"))),
+        ),
         ("/Windows/System32/config/DEFAULT", hive(default)),
         ("/Users/ann/NTUSER.DAT", hive(USER)),
         (

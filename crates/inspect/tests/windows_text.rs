@@ -59,7 +59,13 @@ pub fn system() -> String {
 [{control}\Class\{class}\0001]
 "NetCfgInstanceId"="{NIC}"
 "DriverDesc"="vmxnet3 Ethernet Adapter"
+"*IfType"=dword:00000006
+"NetLuidIndex"=dword:00008001
 "NetworkAddress"="005056AABBCC"
+[{control}\Nsi\{{eb004a01-9b1a-11d4-9123-0050047759bc}}\10]
+"000000018000060020010db8000000000000000000000010"={v6}
+"000000090000060020010db8000000000000000000000099"={v6}
+"0000000180000600"=hex:00
 [X\ControlSet001\Enum\{pci_key}]
 "Service"="vmxnet3ndis6"
 [{services}\SharedAccess\Parameters\FirewallPolicy\PublicProfile]
@@ -97,6 +103,10 @@ pub fn system() -> String {
 [{control}\Terminal Server]
 "fDenyTSConnections"=dword:00000000
 "#,
+        v6 = binary(
+            3,
+            &[&[0xff; 8][..], &[1, 0, 0, 0, 1, 0, 0, 0, 64], &[0; 31]].concat()
+        ),
         ips = many(&["192.0.2.10", "192.0.2.11"]),
         masks = many(&["255.255.255.0", "255.255.255.128"]),
         gateway = many(&["192.0.2.1"]),
@@ -275,6 +285,21 @@ pub fn sam() -> String {
         binary(3, &fixed),
         binary(3, &variable),
         binary(3, &alias),
+    )
+}
+
+/// What the local security authority wrote down: the name of the domain or workgroup; of a domain, its name in DNS.
+pub fn security(name: &str, domain: Option<&str>) -> String {
+    let counted = |text: &str| {
+        let len = u16::try_from(text.len() * 2).unwrap();
+        let head = [len.to_le_bytes(), (len + 2).to_le_bytes(), [8, 0], [0, 0]].concat();
+        binary(0, &[head, utf16(text), vec![0, 0]].concat())
+    };
+    format!(
+        "[X\\Policy\\PolPrDmN]\n@={}\n[X\\Policy\\PolPrDmS]\n@={}\n[X\\Policy\\PolDnDDN]\n@={}\n",
+        counted(name),
+        binary(0, &domain.map(|_| sid(None)).unwrap_or_default()),
+        domain.map_or_else(|| binary(0, &[]), counted),
     )
 }
 

@@ -6,7 +6,9 @@ mod bcd;
 mod drives;
 mod firewall;
 mod installed;
+mod ipv6;
 mod locale;
+mod membership;
 mod network;
 mod os;
 mod osinfo;
@@ -38,6 +40,7 @@ pub(crate) use network::look as network;
 pub(crate) use os::look as os;
 pub(crate) use schedule::look as schedule;
 pub(crate) use services::{drivers, services};
+pub(crate) use storage::special;
 pub(crate) use updates::look as updates;
 
 use crate::report::{Asking, Section};
@@ -94,6 +97,8 @@ pub(crate) const SYSTEM: &str = "HKLM\\SYSTEM";
 pub(crate) const SOFTWARE: &str = "HKLM\\SOFTWARE";
 /// The hive of accounts.
 pub(crate) const SAM: &str = "HKLM\\SAM";
+/// The hive of the local security authority.
+pub(crate) const SECURITY: &str = "HKLM\\SECURITY";
 
 /// The hive of that name, if the guest has it.
 pub(crate) fn hive(asking: &Asking<'_>, look: &Look<'_>, name: &str) -> Option<Hold> {

@@ -1,8 +1,8 @@
 //! How a Windows system is connected: the settings of every adapter the registry knows.
 
-use super::{SYSTEM, hive};
+use super::{SYSTEM, hive, ipv6};
 use crate::linux::{address_with, hosts, with_length};
-use crate::network::{Connection, Lease, Method, Network, Route};
+use crate::network::{Connection, IpAddress, Lease, Method, Network, Route};
 use crate::report::Asking;
 use h2k_guest::registry::{Hold, RegKey};
 use h2k_guest::{Fact, Look};
@@ -31,19 +31,44 @@ pub(crate) fn look(asking: &Asking<'_>, look: &Look<'_>) -> Network {
         found.dns.search = listed(&list);
     }
     let classes = classes(&system, look);
+    let mut by_hand = ipv6::look(&system, look);
     let interfaces = tcpip.subkey("Interfaces");
     for key in interfaces.iter().flat_map(RegKey::subkeys) {
         let id = key.name();
         // Groups of settings for interfaces that are gone have no GUID as their name.
         if id.starts_with('{') {
             let class = classes.get(&id.to_lowercase());
-            let connection = connection(&system, look, &key, class);
+            let mut connection = connection(&system, look, &key, class);
+            let addresses = class.and_then(ipv6::luid).and_then(|luid| by_hand.remove(&luid));
+            add_ipv6(&mut connection, addresses.unwrap_or_default());
             found.last_leases.extend(lease(&key, &connection.name));
             found.connections.push(connection);
         }
     }
+    // What is left is of adapters that are gone.
+    for (luid, addresses) in by_hand {
+        let Some(source) = addresses.first().map(|a| a.source.clone()) else {
+            continue;
+        };
+        let mut gone = Connection::new("registry", luid, source);
+        add_ipv6(&mut gone, addresses);
+        gone.ignored = ghost(false, false, false);
+        found.connections.push(gone);
+    }
     found.connections.extend(persistent_routes(&tcpip));
     found
+}
+
+/// Adds addresses of IPv6 that were given by hand.
+fn add_ipv6(connection: &mut Connection, addresses: Vec<IpAddress>) {
+    let disabled = connection
+        .ipv6
+        .as_ref()
+        .is_some_and(|f| f.value == Method::Disabled);
+    if let Some(first) = addresses.first().filter(|_| !disabled) {
+        connection.ipv6 = Some(Fact::new(Method::Static, first.source.clone()));
+    }
+    connection.addresses.extend(addresses);
 }
 
 /// The keys of adapters' drivers, by the adapter's GUID.
@@ -104,7 +129,7 @@ fn connection(system: &Hold, look: &Look<'_>, key: &RegKey<'_>, class: Option<&R
     found.mtu = key
         .number("MTU")
         .and_then(|f| Some(Fact::new(u32::try_from(f.value).ok()?, f.source)));
-    ipv6(system, look, &id, &mut found);
+    ipv6_method(system, look, &id, &mut found);
     let mut note = |name: &str, fact: Option<Fact<String>>| {
         if let Some(fact) = fact {
             found.parameters.insert(name.to_owned(), fact.value);
@@ -177,7 +202,7 @@ fn ghost(class: bool, instance: bool, device: bool) -> Option<String> {
     Some(why.to_owned())
 }
 
-fn ipv6(system: &Hold, look: &Look<'_>, id: &str, found: &mut Connection) {
+fn ipv6_method(system: &Hold, look: &Look<'_>, id: &str, found: &mut Connection) {
     let Some(tcpip6) = system.key(look, "CurrentControlSet\\Services\\Tcpip6\\Parameters") else {
         return;
     };

@@ -1,5 +1,6 @@
 //! `os` of Windows.
 
+use super::membership;
 use super::osinfo;
 use super::time::seconds;
 use super::{SOFTWARE, SYSTEM, hive};
@@ -29,6 +30,7 @@ pub(crate) fn look(asking: &Asking<'_>, look: &Look<'_>) -> Os {
             product(&version, &mut os);
         }
     }
+    membership::look(asking, look, &mut os);
     os.architecture = architecture(asking, look).or(os.architecture);
     os.osinfo = osinfo::conclude(&os);
     os

@@ -94,7 +94,8 @@ fn part(data: &[u8], at: usize, table: usize) -> Option<&[u8]> {
     data.get(table.checked_add(offset)?..)?.get(..len)
 }
 
-fn text(bytes: &[u8]) -> Option<String> {
+/// Text in UTF-16, low bytes first; none where there is nothing.
+pub(super) fn text(bytes: &[u8]) -> Option<String> {
     let (pairs, _) = bytes.as_chunks::<2>();
     let units: Vec<u16> = pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
     (!units.is_empty()).then(|| String::from_utf16_lossy(&units))

@@ -2,8 +2,10 @@
 
 use super::{SYSTEM, hive};
 use crate::report::Asking;
+use h2k_block::{Class, Error};
 use h2k_guest::registry::RegKey;
-use h2k_guest::{Fact, Look, Source};
+use h2k_guest::{Device, Fact, Look, Source};
+use h2k_volume::PartitionType;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -34,8 +36,14 @@ pub struct WindowsStorage {
 pub struct SpecialDevice {
     /// The device, as guestfish spells it.
     pub device: String,
-    /// `BitLocker`, `LDM`, `storage_spaces`.
+    /// `BitLocker`, `LDM` (a dynamic disk, or a partition of one), `storage_spaces`.
     pub kind: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What identifies it: of a dynamic disk, the disk's own GUID.
+    pub uuid: Option<String>,
+    /// What it belongs to: of a dynamic disk, the GUID of its group.
+    pub group: Option<String>,
     /// Where it was read.
     pub source: Source,
 }
@@ -46,16 +54,26 @@ pub(crate) fn look(asking: &Asking<'_>, look: &Look<'_>) -> WindowsStorage {
         ..WindowsStorage::default()
     };
     for device in asking.guest.devices() {
-        if let Some(kind) = device
-            .kind
-            .filter(|k| matches!(*k, "BitLocker" | "LDM" | "storage_spaces"))
-        {
-            found.special_devices.push(SpecialDevice {
-                device: device.name.clone(),
-                kind: kind.to_owned(),
-                source: Source::named(format!("the beginning of {}", device.name)),
-            });
+        let Some(kind) = special(device) else { continue };
+        let source = match device.kind == Some(kind) {
+            true => Source::named(format!("the beginning of {}", device.name)),
+            false => Source::named(format!("the type of {}", device.name)),
+        };
+        if let Some(what) = unsupported(kind) {
+            look.failed(source.clone(), &Error::new(Class::Unsupported, what));
         }
+        found.special_devices.push(SpecialDevice {
+            device: device.name.clone(),
+            kind: kind.to_owned(),
+            size: device.size,
+            uuid: device.uuid.clone(),
+            group: device
+                .label
+                .as_ref()
+                .filter(|_| kind == "LDM")
+                .map(|label| String::from_utf8_lossy(label).into_owned()),
+            source,
+        });
     }
     if let Some(root) = asking.assembled.tree.mounts().first() {
         let warnings = root.fs.facts().warnings.into_iter();
@@ -81,6 +99,31 @@ pub(crate) fn look(asking: &Asking<'_>, look: &Look<'_>) -> WindowsStorage {
     let manager = system.key(look, "CurrentControlSet\\Services\\partmgr\\Parameters");
     found.san_policy = manager.as_ref().and_then(|k: &RegKey<'_>| k.number("SanPolicy"));
     found
+}
+
+/// Which of the devices that Windows alone makes this is, by its content or by what the partition table says of it:
+/// `BitLocker`, `LDM`, `storage_spaces`.
+pub(crate) fn special(device: &Device) -> Option<&'static str> {
+    let known = ["BitLocker", "LDM", "storage_spaces"];
+    let by_content = known.into_iter().find(|k| device.kind == Some(*k));
+    by_content.or_else(|| match &device.partition.as_ref()?.kind {
+        PartitionType::Byte(0x42) => Some("LDM"),
+        PartitionType::Guid(guid) => match guid.get(..8)?.to_ascii_lowercase().as_str() {
+            "5808c8aa" | "af9b60a0" => Some("LDM"),
+            "e75caf8f" => Some("storage_spaces"),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// What is not done with such a device.
+fn unsupported(kind: &str) -> Option<&'static str> {
+    match kind {
+        "LDM" => Some("volumes of dynamic disks are not put together"),
+        "storage_spaces" => Some("volumes of Storage Spaces are not put together"),
+        _ => None,
+    }
 }
 
 /// The header of the hibernation file, whose first word says what is in it.

@@ -61,10 +61,11 @@ pub(crate) fn look(asking: &Asking<'_>, look: &Look<'_>) -> Updates {
     }
     if let Some(system) = hive(asking, look, SYSTEM) {
         let manager = system.key(look, "CurrentControlSet\\Control\\Session Manager");
-        let renames = manager.and_then(|m| m.data("PendingFileRenameOperations"));
-        found.file_renames = renames
-            .map(|f| f.map(|data| pairs(&data)))
-            .filter(|f| f.value > 0);
+        // A second list is used while the first is being worked on.
+        let lists = ["PendingFileRenameOperations", "PendingFileRenameOperations2"]
+            .into_iter()
+            .filter_map(|name| manager.as_ref()?.data(name));
+        found.file_renames = lists.map(|f| f.map(|data| pairs(&data))).find(|f| f.value > 0);
         let renames = found.file_renames.iter();
         found.reasons.extend(renames.map(|f| {
             Fact::new(

@@ -3,6 +3,7 @@
 use crate::boot_files::{cpio, files, kernel, packed};
 use crate::common::rig;
 use crate::hives::hive;
+use crate::windows_text::{self, APPLICATIONS, SETTINGS, system};
 use h2k_block::{Limits, MemDisk};
 use h2k_boot::Bus;
 use h2k_fs::MemFs;
@@ -128,7 +129,7 @@ fn all(guest: &Guest) -> Diagnosis {
     diagnose(guest, &trees, &Limits::default())
 }
 
-fn only(guest: &Guest) -> SystemDiagnosis {
+pub fn only(guest: &Guest) -> SystemDiagnosis {
     let mut all = all(guest);
     assert_eq!(all.systems.len(), 1);
     all.systems.remove(0)
@@ -320,6 +321,86 @@ fn windows_boots_where_a_driver_starts_with_the_kernel_and_knows_the_device() {
         .find(|f| f.bus == Some(Bus::VirtioScsi))
         .unwrap();
     assert!(driver.why.contains("file of vioscsi"), "{}", driver.why);
+}
+
+#[test]
+fn what_keeps_a_windows_from_being_moved_is_told_with_its_evidence() {
+    let mut fs = MemFs::new();
+    let config = "/Windows/System32/config";
+    let services = service("netkvm", 4);
+    fs.file(&format!("{config}/SYSTEM"), hive(&(system() + &services)))
+        .unwrap();
+    let seven = "[X\\Microsoft\\Windows NT\\CurrentVersion]\n\"CurrentVersion\"=\"6.1\"\n\
+                 [X\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\Auto Update\\RebootRequired]\n";
+    // APPLICATIONS has KB4474419 and an antivirus, SETTINGS policies.
+    let software = hive(&[APPLICATIONS, SETTINGS, seven].concat());
+    fs.file(&format!("{config}/SOFTWARE"), software).unwrap();
+    fs.file("/Windows/WinSxS/pending.xml", "<x/>").unwrap();
+    fs.file("/hiberfil.sys", "wake").unwrap();
+    let mut security = hive(&windows_text::security("HOME", None));
+    security[4] += 1;
+    fs.file(&format!("{config}/SECURITY"), security).unwrap();
+    let devices = vec![
+        Device::with_fs("/dev/sda1", fs),
+        Device::without_files("/dev/sda2", "BitLocker"),
+        Device::without_files("/dev/sdb", "storage_spaces"),
+    ];
+    let diagnosis = only(&Guest::of(devices, &Limits::default()));
+    let told: Vec<String> = diagnosis
+        .findings
+        .iter()
+        .filter(|f| f.check != "disk-driver" && f.check != "firmware")
+        .map(|f| {
+            assert!(!f.evidence.is_empty(), "{f:#?}");
+            format!("{} {}: {} ({})", f.level.word(), f.check, f.why, f.evidence[0])
+        })
+        .collect();
+    let current = "HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion";
+    let set = "HKLM\\SYSTEM\\ControlSet001";
+    let expected = [
+        format!(
+            "warn network: the driver of virtio's network device is there, and disabled (Start is 4) ({set}\\Services\\netkvm\\Start)"
+        ),
+        "warn hibernation: it was waking up from hibernation when it stopped: it may ask whether to go on with that \
+         (/hiberfil.sys)"
+            .to_owned(),
+        format!(
+            "warn hive: the hive HKLM\\SECURITY was not written to its end, and its logs do not help: something may be missing \
+             ({config}/SECURITY)"
+        ),
+        "warn bitlocker: /dev/sda2 is encrypted with BitLocker: keys in a TPM stay with the old machine (/dev/sda2)"
+            .to_owned(),
+        "warn storage-spaces: /dev/sdb belongs to Storage Spaces (/dev/sdb)".to_owned(),
+        format!(
+            "warn pending-reboot: a restart is due: components of Windows were changed ({current}\\Component Based Servicing\\RebootPending)"
+        ),
+        format!(
+            "warn pending-reboot: a restart is due: Windows Update asks for it ({current}\\WindowsUpdate\\Auto Update\\RebootRequired)"
+        ),
+        "warn pending-reboot: a restart is due: a list of changes to components waits (/Windows/WinSxS/pending.xml)"
+            .to_owned(),
+        format!(
+            "warn pending-reboot: a restart is due: 1 files are renamed or deleted ({set}\\Control\\Session Manager\\PendingFileRenameOperations)"
+        ),
+        "warn policy: a policy forbids that devices are installed (DenyUnspecified=1): drivers may not be \
+         (HKLM\\SOFTWARE\\Policies\\Microsoft\\Windows\\DeviceInstall\\Restrictions\\DenyUnspecified)"
+            .to_owned(),
+        format!(
+            "warn policy: group policies apply to it, and may undo changes: Default Domain Policy ({current}\\Group Policy\\History\\\
+             {{35378EAC-683F-11D2-A89A-00C04FBBCFA2}}\\0\\DisplayName)"
+        ),
+        format!(
+            "warn antivirus: Kaspersky Endpoint Security guards it, and may keep drivers and services from being added \
+             ({})",
+            current.replace("SOFTWARE", "SOFTWARE\\Wow6432Node") + "\\Uninstall\\KAV"
+        ),
+        "ok antivirus: Windows Defender is off (HKLM\\SOFTWARE\\Microsoft\\Windows Defender)".to_owned(),
+        format!(
+            "ok driver-signatures: KB4474419 is installed: drivers signed with SHA-2 are loaded ({current}\\Component Based Servicing\\Packages\\\
+             Package_for_KB4474419~31bf3856ad364e35~amd64~~6.1.3.2)"
+        ),
+    ];
+    assert_eq!(told, expected);
 }
 
 /// Name, the buses its own initramfs serves, whether its root is found on virtio-blk by its name.

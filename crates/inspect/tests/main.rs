@@ -34,5 +34,6 @@ mod texts;
 mod users;
 mod windows;
 mod windows_damage;
+mod windows_disks;
 mod windows_door;
 mod windows_text;

@@ -36,7 +36,7 @@ pub(crate) fn find(look: &Look<'_>, guest: &Guest, esp: Option<&Esp>) -> Vec<Loa
     let root = look.tree().mounts().first().map(|m| m.source.clone());
     let others = guest
         .filesystems()
-        .filter(|d| d.kind == Some("ntfs") && Some(&d.name) != root.as_ref());
+        .filter(|d| matches!(d.kind, Some("ntfs" | "vfat")) && Some(&d.name) != root.as_ref());
     for device in others.take(16) {
         if let Ok(opened) = guest.open(device) {
             let tree = Tree::new(device.name.clone(), opened.fs);

@@ -5,11 +5,10 @@ use h2k_boot::{Boot, Firmware, LoaderKind};
 
 /// Whether firmware finds something to start.
 pub(super) fn firmware(patient: &Patient<'_>, boot: &Boot, findings: &mut Vec<Finding>) {
-    let scanned = patient.guest.devices().iter().any(|d| d.content().is_some());
     match boot.firmware.as_ref().map(|f| f.value) {
         Some(Firmware::Uefi) => uefi(boot, findings),
         Some(Firmware::Bios) => bios(boot, findings),
-        _ if !scanned => {
+        _ if !patient.scanned() => {
             findings.push(Finding::new("firmware", Level::Unknown, "the disks themselves cannot be looked at"));
         }
         _ => findings.push(
@@ -106,7 +105,10 @@ fn uefi(boot: &Boot, findings: &mut Vec<Finding>) {
                 Level::Stop,
                 format!("there is no EFI/BOOT/BOOT….EFI on {}: without the variables of its old firmware, nothing is started", esp.device),
             )
-            .advise("copy shim (or GRUB) of the guest to EFI/BOOT/BOOTX64.EFI")
+            .advise(match &esp.windows {
+                Some(manager) => format!("copy {manager} of the guest to EFI/BOOT/BOOTX64.EFI"),
+                None => "copy shim (or GRUB) of the guest to EFI/BOOT/BOOTX64.EFI".to_owned(),
+            })
             .read(evidence),
         ),
     }

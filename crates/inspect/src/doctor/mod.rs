@@ -4,11 +4,13 @@
 //! is named `/dev/sda2` is not found on virtio-blk, where disks are called `vda`. [`Verdict`] is what follows from all
 //! of them for the system that starts when nobody chooses.
 
+mod bootmgr;
 mod cpu;
 mod linux;
 mod loader;
 mod names;
 mod network;
+mod preflight;
 mod windows;
 
 use crate::report::{SystemFacts, inspect_system};
@@ -165,6 +167,11 @@ pub(crate) struct Patient<'a> {
 }
 
 impl Patient<'_> {
+    /// Whether there are disks to look at, and not only files.
+    pub(crate) fn scanned(&self) -> bool {
+        self.guest.devices().iter().any(|d| d.content().is_some())
+    }
+
     /// The device that a table of the guest calls `spec`.
     pub(crate) fn resolve(&self, spec: &str) -> h2k_block::Result<&Device> {
         self.guest.resolve(spec.as_bytes(), &self.crypttab)
@@ -185,9 +192,23 @@ pub fn diagnose(guest: &Guest, trees: &Assembly, limits: &Limits) -> Diagnosis {
     }
 }
 
+/// What is asked of a system: what its checks rest on.
+fn topics(kind: SystemKind) -> Topics {
+    let every = [Topic::Os, Topic::Boot, Topic::Network];
+    let windows = [
+        Topic::Storage,
+        Topic::Updates,
+        Topic::Applications,
+        Topic::Security,
+    ];
+    match kind {
+        SystemKind::Windows => Topics::only(&[&every[..], &windows[..]].concat()),
+        _ => Topics::only(&every),
+    }
+}
+
 fn one(guest: &Guest, system: &System, assembled: &Assembled, limits: &Limits) -> SystemDiagnosis {
-    let topics = Topics::only(&[Topic::Os, Topic::Boot, Topic::Network]);
-    let facts = inspect_system(guest, system, assembled, &topics, limits);
+    let facts = inspect_system(guest, system, assembled, &topics(system.kind), limits);
     let look = Look::new(&assembled.tree, limits);
     let patient = Patient {
         guest,
@@ -227,6 +248,13 @@ fn one(guest: &Guest, system: &System, assembled: &Assembled, limits: &Limits) -
     unread.extend(facts.boot.iter().flat_map(|s| s.unread.iter().cloned()));
     unread.extend(look.take_unread());
     unread.extend(facts.network.iter().flat_map(|s| s.unread.iter().cloned()));
+    unread.extend(facts.updates.iter().flat_map(|s| s.unread.iter().cloned()));
+    unread.extend(facts.applications.iter().flat_map(|s| s.unread.iter().cloned()));
+    let windows = facts.windows.as_ref();
+    let storage = windows.and_then(|w| w.storage.as_ref());
+    unread.extend(storage.iter().flat_map(|s| s.unread.iter().cloned()));
+    let stores = windows.and_then(|w| w.boot.as_ref());
+    unread.extend(stores.iter().flat_map(|s| s.unread.iter().cloned()));
     SystemDiagnosis {
         root: system.source(),
         kind: system.kind.word().to_owned(),

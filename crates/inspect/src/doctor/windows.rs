@@ -1,10 +1,9 @@
-//! A Windows system: drivers that are started with the kernel, and what keeps it from being changed or started.
+//! A Windows system: drivers that are started with the kernel, and know the devices they are for.
 
 use super::{DRIVER, Finding, Level, Patient};
 use h2k_boot::Bus;
 use h2k_guest::registry::{Hold, RegKey, Registry};
 use h2k_guest::{Look, Source};
-use h2k_volume::PartitionType;
 
 /// The drivers of a bus: any of them serves. With the devices that a driver has to be bound to; none for those that
 /// Windows binds by the class of the device, as it comes.
@@ -35,6 +34,7 @@ pub(super) fn check(patient: &Patient<'_>, look: &Look<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(boot) = patient.facts.boot.as_ref().map(|s| &s.found) {
         super::loader::firmware(patient, boot, &mut findings);
+        super::bootmgr::check(patient, boot, look, &mut findings);
     }
     let registry = Registry::new(&patient.assembled.tree, look.limits());
     match registry.ask(look, "HKLM\\SYSTEM") {
@@ -42,9 +42,7 @@ pub(super) fn check(patient: &Patient<'_>, look: &Look<'_>) -> Vec<Finding> {
             for served in &BUSES {
                 findings.push(driver(&registry, &system, look, served).on(served.0));
             }
-            network(&system, look, &mut findings);
-            pending_renames(&system, look, &mut findings);
-            sleeping(&system, look, &mut findings);
+            network(&registry, &system, look, &mut findings);
         }
         None => findings.push(Finding::new(
             DRIVER,
@@ -52,10 +50,7 @@ pub(super) fn check(patient: &Patient<'_>, look: &Look<'_>) -> Vec<Finding> {
             "the registry of the system cannot be read",
         )),
     }
-    if let Some(software) = registry.ask(look, "HKLM\\SOFTWARE") {
-        waiting(&software, look, &mut findings);
-    }
-    volumes(patient, &mut findings);
+    super::preflight::check(patient, &registry, look, &mut findings);
     findings
 }
 
@@ -133,6 +128,12 @@ fn idle(
             over.source,
         ));
     }
+    let file = missing_file(registry, look, key, service)?;
+    Some((format!("the file of {service} is not there"), file))
+}
+
+/// The file of a driver, where it is looked for and not there.
+fn missing_file(registry: &Registry<'_>, look: &Look<'_>, key: &RegKey<'_>, service: &str) -> Option<Source> {
     let image = key
         .text("ImagePath")
         .map_or_else(|| format!("System32\\drivers\\{service}.sys"), |f| f.value);
@@ -148,8 +149,7 @@ fn idle(
     let path = registry.path(look, below)?;
     // A path of another form (`\??\C:\…`) is not looked up.
     let plain = !below.contains(':') && !below.contains('%');
-    (plain && !look.is_file(&path))
-        .then(|| (format!("the file of {service} is not there"), Source::file(&path)))
+    (plain && !look.is_file(&path)).then(|| Source::file(&path))
 }
 
 /// What binds a driver to one of `devices`: the driver database since Windows 8, the list of critical devices before.
@@ -172,129 +172,30 @@ fn bound(system: &Hold, look: &Look<'_>, service: &str, devices: &[&str]) -> Opt
     })
 }
 
-fn network(system: &Hold, look: &Look<'_>, findings: &mut Vec<Finding>) {
-    match system.key(look, &format!("{SET}\\Services\\netkvm")) {
-        Some(key) => findings.push(
-            Finding::new(
-                "network",
-                Level::Ok,
-                "the driver of virtio's network device is there",
-            )
-            .read([key.source()]),
-        ),
-        None => findings.push(
-            Finding::new(
-                "network",
-                Level::Warn,
-                "there is no driver of virtio's network device",
-            )
-            .advise("give it an e1000e until virtio-win is installed")
-            .read([Source::named(format!("HKLM\\SYSTEM\\{SET}\\Services"))]),
-        ),
-    }
-}
-
-fn pending_renames(system: &Hold, look: &Look<'_>, findings: &mut Vec<Finding>) {
-    let manager = system.key(look, &format!("{SET}\\Control\\Session Manager"));
-    let renames = manager.and_then(|k| k.texts("PendingFileRenameOperations"));
-    if let Some(renames) = renames.filter(|r| !r.value.is_empty()) {
-        findings.push(
-            Finding::new(
-                "pending-reboot",
-                Level::Warn,
-                "files wait to be replaced at the next start",
-            )
-            .advise("let it restart once before the move")
-            .read([renames.source]),
-        );
-    }
-}
-
-/// Hibernation, and the fast start-up that is a kind of it.
-fn sleeping(system: &Hold, look: &Look<'_>, findings: &mut Vec<Finding>) {
-    let head = look.head("/hiberfil.sys", 4).unwrap_or_default();
-    let asleep = [&b"hibr"[..], b"HIBR"].contains(&head.as_slice());
-    let fast = system
-        .key(look, &format!("{SET}\\Control\\Session Manager\\Power"))
-        .and_then(|k| k.number("HiberbootEnabled"))
-        .filter(|f| f.value != 0);
-    if asleep {
-        let why =
-            "it is hibernated, or was shut down for a fast start-up: it would go on with the devices it had";
-        let mut finding = Finding::new("hibernation", Level::Stop, why)
-            .advise("start it once on the old machine, and shut it down with: shutdown /s /t 0")
-            .read([Source::file(b"/hiberfil.sys")]);
-        finding.evidence.extend(fast.map(|f| f.source));
-        findings.push(finding);
-    }
-}
-
-/// Restarts that wait, and policies against new devices.
-fn waiting(software: &Hold, look: &Look<'_>, findings: &mut Vec<Finding>) {
-    let base = "Microsoft\\Windows\\CurrentVersion";
-    for path in [
-        "Component Based Servicing\\RebootPending",
-        "WindowsUpdate\\Auto Update\\RebootRequired",
-    ] {
-        if let Some(key) = software.key(look, &format!("{base}\\{path}")) {
-            findings.push(
-                Finding::new("pending-reboot", Level::Warn, "an update waits for a restart")
-                    .advise("let it restart once before the move")
-                    .read([key.source()]),
-            );
+fn network(registry: &Registry<'_>, system: &Hold, look: &Look<'_>, findings: &mut Vec<Finding>) {
+    let finding = |level, why: &str| Finding::new("network", level, why);
+    let services = || Source::named(format!("HKLM\\SYSTEM\\{SET}\\Services"));
+    let slow = |finding: Finding| finding.advise("give it an e1000e until virtio-win is installed");
+    let Some(key) = system.key(look, &format!("{SET}\\Services\\netkvm")) else {
+        let why = "there is no driver of virtio's network device";
+        findings.push(slow(finding(Level::Warn, why)).read([services()]));
+        return;
+    };
+    // Plug and play starts it: any start but "disabled" will do.
+    let disabled = key.number("Start").filter(|start| start.value == 4);
+    findings.push(match (disabled, missing_file(registry, look, &key, "netkvm")) {
+        (Some(start), _) => slow(finding(
+            Level::Warn,
+            "the driver of virtio's network device is there, and disabled (Start is 4)",
+        ))
+        .read([start.source]),
+        (None, Some(file)) => slow(finding(
+            Level::Warn,
+            "the file of the driver of virtio's network device is not there",
+        ))
+        .read([key.source(), file]),
+        (None, None) => {
+            finding(Level::Ok, "the driver of virtio's network device is there").read([key.source()])
         }
-    }
-    if let Some(key) = software.key(look, "Policies\\Microsoft\\Windows\\DeviceInstall\\Restrictions") {
-        let denies = key
-            .values()
-            .into_iter()
-            .find(|v| v.name().starts_with("Deny") && v.number().is_some_and(|n| n != 0));
-        if let Some(value) = denies {
-            findings.push(
-                Finding::new(
-                    "policy",
-                    Level::Warn,
-                    "a policy forbids that devices are installed: drivers may not be",
-                )
-                .read([value.source()]),
-            );
-        }
-    }
-}
-
-/// What lies on volumes that Windows alone reads.
-fn volumes(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
-    for device in patient.guest.devices() {
-        let source = || Source::named(device.name.clone());
-        if device.kind.is_some_and(|k| k.eq_ignore_ascii_case("bitlocker")) {
-            let why = format!(
-                "{} is encrypted with BitLocker: keys in a TPM stay with the old machine",
-                device.name
-            );
-            findings.push(
-                Finding::new("bitlocker", Level::Warn, why)
-                    .advise("have the recovery key at hand, or suspend BitLocker before the move")
-                    .read([source()]),
-            );
-        }
-        let dynamic = device.partition.as_ref().is_some_and(|p| match &p.kind {
-            PartitionType::Byte(byte) => *byte == 0x42,
-            PartitionType::Guid(guid) => {
-                let guid = guid.to_ascii_lowercase();
-                guid.starts_with("5808c8aa-") || guid.starts_with("af9b60a0-")
-            }
-            PartitionType::Name(_) => false,
-        });
-        if dynamic {
-            let why = format!("{} belongs to a dynamic disk", device.name);
-            findings.push(Finding::new("dynamic-disk", Level::Warn, why).read([source()]));
-        }
-    }
-    for mount in patient.assembled.tree.mounts() {
-        for warning in mount.fs.facts().warnings {
-            findings.push(
-                Finding::new("filesystem", Level::Warn, warning).read([Source::named(mount.source.clone())]),
-            );
-        }
-    }
+    });
 }

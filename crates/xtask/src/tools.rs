@@ -86,6 +86,10 @@ const TOOLS: &[(&str, &str)] = &[
     ("osinfo-query", "libosinfo-bin"),
     ("ssh-keygen", "openssh-client"),
     ("cvtsudoers", "sudo"),
+    ("tar", "tar"),
+    ("xmllint", "libxml2-utils"),
+    ("virt-xml-validate", "libvirt-clients"),
+    ("/usr/share/libvirt/schemas/domain.rng", "libvirt0"),
 ];
 
 /// Installs what is missing; does nothing where everything is there.

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Room, level, and the rooms it may see. A new edge is a conversation, and a line here.
-const ROOMS: [(&str, u8, &[&str]); 22] = [
+const ROOMS: [(&str, u8, &[&str]); 23] = [
     ("h2k-block", 0, &[]),
     ("h2k-fs", 1, &["h2k-block"]),
     ("h2k-image", 1, &["h2k-block"]),
+    ("h2k-machine", 1, &["h2k-block"]),
     ("h2k-volume", 1, &["h2k-block"]),
     ("h2k-hive", 2, &["h2k-block"]),
     ("h2k-btrfs", 2, &["h2k-block", "h2k-fs"]),

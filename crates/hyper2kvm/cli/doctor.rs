@@ -51,14 +51,8 @@ impl Args {
             .map(|s| self.text(s, screen.out))
             .collect();
         screen.say(&texts.join("\n"));
-        let unread = diagnosis
-            .systems
-            .iter()
-            .flat_map(|s| &s.unread)
-            .chain(&diagnosis.unread);
-        for unread in unread {
-            screen.warn(&shown(&format!("{}: {}", unread.source, unread.message)));
-        }
+        screen.unread(diagnosis.systems.iter().flat_map(|s| &s.unread));
+        screen.unread(&diagnosis.unread);
         Ok(code)
     }
 

@@ -1,5 +1,6 @@
 use super::{Colour, Style};
 use h2k_convert::{ErrorReport, Failure};
+use h2k_guest::Unread;
 use serde::Serialize;
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
@@ -85,6 +86,13 @@ impl Screen {
     pub(crate) fn warn(&self, text: &str) {
         if !self.json {
             self.complain(&format!("{} {text}", self.err.yellow("warning:")));
+        }
+    }
+
+    /// Warns of what could not be read in a guest.
+    pub(crate) fn unread<'a>(&self, all: impl IntoIterator<Item = &'a Unread>) {
+        for one in all {
+            self.warn(&super::shown(&one.to_string()));
         }
     }
 

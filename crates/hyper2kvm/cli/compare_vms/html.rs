@@ -50,8 +50,7 @@ pub(super) fn page(comparison: &Comparison) -> String {
     for profile in comparison.profiles.iter().filter(|p| !p.unread.is_empty()) {
         out.push_str(&format!("<h2>Not read: {}</h2>\n<ul>\n", escaped(&profile.name)));
         for unread in &profile.unread {
-            let line = format!("{}: {}", unread.source, unread.message);
-            out.push_str(&format!("<li>{}</li>\n", escaped(&line)));
+            out.push_str(&format!("<li>{}</li>\n", escaped(&unread.to_string())));
         }
         out.push_str("</ul>\n");
     }

@@ -67,8 +67,7 @@ impl Args {
         }
         for profile in &comparison.profiles {
             for unread in &profile.unread {
-                let line = format!("{}: {}: {}", profile.name, unread.source, unread.message);
-                screen.warn(&shown(&line));
+                screen.warn(&shown(&format!("{}: {unread}", profile.name)));
             }
         }
         Ok(exit::DONE)

@@ -100,9 +100,7 @@ const VIRT_INSPECTOR: [Topic; 6] = [
 
 /// Warns of what could not be looked into.
 fn tell(inspection: &Inspection, screen: &Screen) {
-    for unread in &inspection.unread {
-        screen.warn(&shown(&format!("{}: {}", unread.source, unread.message)));
-    }
+    screen.unread(&inspection.unread);
 }
 
 /// Every topic there is, in full.

@@ -46,10 +46,7 @@ impl DiskArgs {
         let assembled = self.assembled(&context.screen)?;
         let look = Look::new(&assembled.tree, &Limits::default());
         let outcome = work(&look);
-        for unread in look.take_unread() {
-            let line = format!("{}: {}", unread.source, unread.message);
-            context.screen.warn(&shown(&line));
-        }
+        context.screen.unread(&look.take_unread());
         outcome
     }
 }

@@ -9,7 +9,7 @@ use super::super::{Context, Outcome, exit};
 use crate::term::{Align, Table, shown};
 use h2k_block::Limits;
 use h2k_convert::Failure;
-use h2k_guest::{Look, Unread};
+use h2k_guest::Look;
 use h2k_journal::Found;
 use h2k_systemd::{Name, Scope, Units};
 use serde::Serialize;
@@ -149,16 +149,9 @@ impl Asked<'_> {
             screen.document(&json!({ key: report, "unread": unread }));
         } else {
             screen.say(&text());
-            self.warn(&unread);
+            screen.unread(&unread);
         }
         Ok(exit::DONE)
-    }
-
-    fn warn(&self, unread: &[Unread]) {
-        for one in unread {
-            let line = format!("{}: {}", one.source, one.message);
-            self.context.screen.warn(&shown(&line));
-        }
     }
 
     /// A table; the first column is bold.

@@ -34,6 +34,7 @@ pub mod security;
 pub mod storage;
 mod topic;
 mod units;
+mod unread;
 pub mod users;
 pub mod windows;
 mod xml;

@@ -271,3 +271,23 @@ fn services_and_drivers_say_how_they_start_and_whether_they_are_there() {
         )
     );
 }
+
+#[test]
+fn what_could_not_be_read_is_counted_over_all_topics() {
+    let damaged = |name: &str| format!("/Windows/System32/config/{name}");
+    let paths = ["SYSTEM", "SOFTWARE", "SAM"].map(damaged);
+    let files: Vec<(&str, Vec<u8>)> = paths
+        .iter()
+        .map(|path| (path.as_str(), b"no hive".to_vec()))
+        .collect();
+    let facts = facts(&files);
+    let told = serde_json::to_value(&facts).unwrap();
+    let count = |sections: &serde_json::Value| -> usize {
+        let sections = sections.as_object().unwrap().values();
+        let unread = sections.filter_map(|section| section.get("unread")?.as_array());
+        unread.map(Vec::len).sum()
+    };
+    let (all, windows) = (count(&told), count(&told["windows"]));
+    assert!(all > 0 && windows > 0, "{all} {windows}");
+    assert_eq!(facts.unread().count(), all + windows);
+}

@@ -59,7 +59,7 @@ fn fields(system: &SystemFacts, inspection: &Inspection) -> Fields {
     people(system, &mut fields);
     network(system, &mut fields);
     last_boot(system, &mut fields);
-    let unread = unread(system);
+    let unread = system.unread().count();
     if unread > 0 {
         fields.add("not read", format!("{unread}; --only TOPIC tells which and why"));
     }
@@ -274,13 +274,4 @@ fn last_boot(system: &SystemFacts, fields: &mut Fields) {
     fields.add("last boot", shown(&words.join(", ")));
     let failed: Vec<String> = last.failed_units.iter().map(|f| f.unit.clone()).collect();
     list(fields, "failed units", &failed);
-}
-
-/// How many things could not be read, of all topics.
-fn unread(system: &SystemFacts) -> usize {
-    let value = serde_json::to_value(system).unwrap_or_default();
-    let sections = value.as_object().into_iter().flatten();
-    sections
-        .filter_map(|(_, section)| section.get("unread")?.as_array().map(Vec::len))
-        .fold(0, usize::saturating_add)
 }

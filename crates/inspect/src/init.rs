@@ -1,7 +1,7 @@
 //! The init system, and what it starts.
 
 use crate::report::Asking;
-use h2k_guest::look::join;
+use h2k_guest::look::{join, lossy};
 use h2k_guest::{Fact, Look, Source};
 use h2k_systemd::{Name, Scope, Units};
 use schemars::JsonSchema;
@@ -74,10 +74,7 @@ pub(crate) fn look(_: &Asking<'_>, files: &Look<'_>) -> Init {
 fn kind(files: &Look<'_>) -> Option<Fact<String>> {
     let fact = |word: &str, source: &[u8]| Some(Fact::new(word.to_owned(), Source::file(source)));
     let init = files.canonical("/sbin/init");
-    let said = init
-        .as_deref()
-        .map(|path| String::from_utf8_lossy(path).into_owned())
-        .unwrap_or_default();
+    let said = init.as_deref().map(lossy).unwrap_or_default();
     let ends = |ending: &str| said.ends_with(ending);
     let word = match () {
         () if ends("/systemd") => "systemd",
@@ -174,10 +171,6 @@ fn add(all: &mut BTreeMap<String, Started>, name: String, level: Option<&str>, s
     service.levels.extend(level.map(str::to_owned));
 }
 
-fn text(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
-}
-
 /// Links `S??name` in `/etc/rc?.d` and its kin.
 fn sysv(files: &Look<'_>) -> Vec<Started> {
     let mut all = BTreeMap::new();
@@ -196,7 +189,7 @@ fn sysv(files: &Look<'_>) -> Vec<Started> {
             if let Some(script) = script {
                 add(
                     &mut all,
-                    text(script),
+                    lossy(script),
                     Some(level),
                     Source::file(&join(dir.as_bytes(), &link)),
                 );
@@ -226,7 +219,7 @@ fn sysv(files: &Look<'_>) -> Vec<Started> {
         for script in files.names("/etc/init.d") {
             if script.starts_with(b"S") {
                 let path = join(b"/etc/init.d", &script);
-                add(&mut all, text(&script), None, Source::file(&path));
+                add(&mut all, lossy(&script), None, Source::file(&path));
             }
         }
     }
@@ -237,7 +230,7 @@ fn sysv(files: &Look<'_>) -> Vec<Started> {
 fn upstart(files: &Look<'_>) -> Vec<Started> {
     let mut all = BTreeMap::new();
     for job in files.texts_in("/etc/init", ".conf") {
-        let path = text(job.path());
+        let path = lossy(job.path());
         let Some(stem) = path
             .strip_prefix("/etc/init/")
             .and_then(|n| n.strip_suffix(".conf"))
@@ -276,8 +269,8 @@ fn openrc(files: &Look<'_>) -> Vec<Started> {
         for service in files.names(&dir) {
             add(
                 &mut all,
-                text(&service),
-                Some(&text(&level)),
+                lossy(&service),
+                Some(&lossy(&level)),
                 Source::file(&join(&dir, &service)),
             );
         }
@@ -296,7 +289,7 @@ fn directories(files: &Look<'_>, dirs: &[&str]) -> Vec<Started> {
         .into_iter()
         .filter(|name| !name.starts_with(b"."));
     names
-        .map(|name| (text(&name), join(dir.as_bytes(), &name)))
+        .map(|name| (lossy(&name), join(dir.as_bytes(), &name)))
         .filter(|(_, path)| !files.exists(join(path, b"down")))
         .take(MOST)
         .map(|(name, path)| Started {

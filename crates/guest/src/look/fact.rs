@@ -1,5 +1,6 @@
 //! Facts, and where they were read.
 
+use super::text::lossy;
 use h2k_block::Error;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,7 +17,7 @@ impl Source {
     /// A file of the guest, as a whole or by its being there.
     #[must_use]
     pub fn file(path: &[u8]) -> Self {
-        Self(String::from_utf8_lossy(path).into_owned())
+        Self(lossy(path))
     }
 
     /// A line of a file; lines count from 1.

@@ -10,7 +10,7 @@ mod text;
 pub use fact::{Fact, Source, Unread};
 pub use files::TreeFile;
 pub use h2k_fs::join;
-pub use text::{Line, Text};
+pub use text::{Line, Text, lossy};
 
 use crate::tree::{Place, Tree};
 use h2k_block::{Class, Limits, Meter, Result};

@@ -25,7 +25,7 @@ impl Text {
     pub fn new(path: &[u8], content: &[u8]) -> Self {
         Self {
             path: path.to_vec(),
-            text: String::from_utf8_lossy(content).into_owned(),
+            text: lossy(content),
         }
     }
 
@@ -96,6 +96,12 @@ impl Line<'_> {
     pub fn fact<T>(&self, value: T) -> Fact<T> {
         Fact::new(value, self.source())
     }
+}
+
+/// Bytes of a guest as text; what is not UTF-8 is shown as U+FFFD.
+#[must_use]
+pub fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A shell word: quotes taken off, what is escaped between double quotes put back. What follows the closing quote (a

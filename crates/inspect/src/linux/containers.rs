@@ -1,10 +1,10 @@
 //! `containers`: engines by their packages and services, containers and images by what the engines wrote down.
 
 use super::json;
-use super::started::{Started, text};
+use super::started::Started;
 use crate::containers::{Container, ContainerImage, Containers, Engine};
 use crate::report::Asking;
-use h2k_guest::look::join;
+use h2k_guest::look::{join, lossy};
 use h2k_guest::{Fact, Look, Source};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -105,7 +105,7 @@ pub(crate) fn look(asking: &Asking<'_>, files: &Look<'_>) -> Containers {
     let mut stores = vec!["/var/lib/containers/storage".to_owned()];
     // Users have theirs at home.
     for user in files.names("/home") {
-        stores.push(format!("/home/{}/.local/share/containers/storage", text(&user)));
+        stores.push(format!("/home/{}/.local/share/containers/storage", lossy(&user)));
     }
     for store in stores {
         storage(files, &store, &mut all);
@@ -200,7 +200,7 @@ fn docker(files: &Look<'_>, all: &mut Containers) {
         all.containers.push(Container {
             engine: "docker".to_owned(),
             name: name.trim_start_matches('/').to_owned(),
-            id: Some(found.id.unwrap_or_else(|| text(&id))),
+            id: Some(found.id.unwrap_or_else(|| lossy(&id))),
             image: found.config.and_then(|config| config.image),
             running: found.state.and_then(|state| state.running),
             source: Source::file(&path),
@@ -213,7 +213,7 @@ fn docker(files: &Look<'_>, all: &mut Containers) {
         let mut images: BTreeMap<String, Vec<String>> = BTreeMap::new();
         // An image without a name is only here.
         for id in files.names(join(&dir, b"imagedb/content/sha256")) {
-            images.insert(format!("sha256:{}", text(&id)), Vec::new());
+            images.insert(format!("sha256:{}", lossy(&id)), Vec::new());
         }
         if let Some(found) = json::read::<Repositories>(files, &path) {
             for (name, id) in found.repositories.into_values().flatten() {
@@ -299,7 +299,7 @@ fn directories(files: &Look<'_>, all: &mut Containers) {
             }
             all.containers.push(Container {
                 engine: engine.to_owned(),
-                name: text(&name),
+                name: lossy(&name),
                 id: None,
                 image: None,
                 running: None,
@@ -315,7 +315,7 @@ fn pods(files: &Look<'_>, all: &mut Containers) {
     for name in files.names(home) {
         if name.ends_with(b".yaml") || name.ends_with(b".yml") || name.ends_with(b".json") {
             let path = join(home.as_bytes(), &name);
-            let name = text(&name);
+            let name = lossy(&name);
             let name = name.rsplit_once('.').map_or(name.as_str(), |(name, _)| name);
             all.containers.push(Container {
                 engine: "kubelet".to_owned(),

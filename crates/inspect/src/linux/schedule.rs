@@ -1,9 +1,8 @@
 //! cron, anacron and at: crontab(5) of Vixie's, cronie's, BusyBox's and dcron's; anacrontab(5); at(1).
 
-use super::started::text;
 use crate::report::Asking;
 use crate::schedule::{NotUnderstood, Schedule, Task};
-use h2k_guest::look::join;
+use h2k_guest::look::{join, lossy};
 use h2k_guest::{Line, Look, Source, Text};
 
 /// Where users' tables lie; the name of a file is the user's.
@@ -51,7 +50,7 @@ pub(crate) fn look(_: &Asking<'_>, look: &Look<'_>) -> Schedule {
                 continue;
             }
             if let Some(table) = look.text(&path) {
-                crontab(&table, Some(&text(&name)), &mut found);
+                crontab(&table, Some(&lossy(&name)), &mut found);
             }
         }
     }
@@ -247,10 +246,10 @@ fn scripts(look: &Look<'_>, dir: &str, when: &str, found: &mut Schedule) {
                 "cron"
             }
             .to_owned(),
-            name: Some(text(&name)),
+            name: Some(lossy(&name)),
             when: when.to_owned(),
             user: Some("root".to_owned()),
-            command: text(&path),
+            command: lossy(&path),
             enabled: runs && ours,
             source: Source::file(&path),
         });
@@ -261,7 +260,7 @@ fn scripts(look: &Look<'_>, dir: &str, when: &str, found: &mut Schedule) {
 fn at_jobs(look: &Look<'_>, found: &mut Schedule) {
     for dir in ["/var/spool/cron/atjobs", "/var/spool/at", "/var/spool/atjobs"] {
         for name in look.names(dir) {
-            let named = text(&name);
+            let named = lossy(&name);
             // a0001b01e3c5f8, or = in place of the queue while it runs
             let digits = named.get(1..).filter(|d| d.len() == 13);
             let digits = digits.filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));

@@ -1,10 +1,10 @@
 //! SELinux, AppArmor, FIPS.
 
 use super::cmdline::{self, values};
-use super::started::{Started, text};
+use super::started::Started;
 use crate::report::Asking;
 use crate::security::{AppArmor, Profile, Security, Selinux};
-use h2k_guest::look::join;
+use h2k_guest::look::{join, lossy};
 use h2k_guest::{Fact, Look, Source, Text};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -147,7 +147,7 @@ fn read_dir(
     ];
     for name in look.names(dir) {
         let path = join(dir, &name);
-        let hidden = name.starts_with(b".") || name.ends_with(b"~") || text(&name).contains(".dpkg-");
+        let hidden = name.starts_with(b".") || name.ends_with(b"~") || lossy(&name).contains(".dpkg-");
         let part = parts.iter().any(|p| p.as_bytes() == name.as_slice());
         if hidden || name == b"README" {
             continue;

@@ -1,6 +1,6 @@
 //! Whether a service is started, as far as links tell.
 
-use h2k_guest::look::join;
+use h2k_guest::look::{join, lossy};
 use h2k_guest::{Fact, Look, Source};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl Started {
         for dir in ["/etc/init.d", "/etc/rc.d/init.d"] {
             for name in look.names(dir) {
                 let source = Source::file(&join(dir.as_bytes(), &name));
-                all.there.entry(text(&name)).or_insert(source);
+                all.there.entry(lossy(&name)).or_insert(source);
             }
         }
         for level in 2..=5 {
@@ -59,10 +59,10 @@ impl Started {
                     self.want(&unit, &join(&path, &unit));
                 }
             } else if dir == "/etc/systemd/system" && look.target(&path).as_deref() == Some(b"/dev/null") {
-                self.masked.insert(text(&name), Source::file(&path));
+                self.masked.insert(lossy(&name), Source::file(&path));
             } else {
                 self.there
-                    .entry(text(&name))
+                    .entry(lossy(&name))
                     .or_insert_with(|| Source::file(&path));
             }
         }
@@ -71,7 +71,7 @@ impl Started {
     fn want(&mut self, name: &[u8], link: &[u8]) {
         if !name.is_empty() {
             self.wanted
-                .entry(text(name))
+                .entry(lossy(name))
                 .or_insert_with(|| Source::file(link));
         }
     }
@@ -98,8 +98,4 @@ impl Started {
         }
         None
     }
-}
-
-pub(crate) fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

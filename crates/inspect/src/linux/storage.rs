@@ -2,11 +2,11 @@
 
 use super::cmdline::{self, values};
 use super::ini::{self, Dialect};
-use super::started::text;
 use crate::report::Asking;
 use crate::storage::{
     Array, BtrfsSubvolume, CryptLine, Encrypted, LogicalVolume, Storage, Swap, VolumeGroup,
 };
+use h2k_guest::look::lossy;
 use h2k_guest::{Crypttab, Device, Fact, Guest, Look, Source, Text, fstab};
 use h2k_volume::Kind;
 use std::collections::BTreeMap;
@@ -44,11 +44,11 @@ fn swap<'g>(guest: &'g Guest, look: &Look<'_>, resolve: impl Fn(&str) -> Option<
     let lines = table.iter().flat_map(Text::lines);
     let entries = lines.flat_map(|line| fstab(line.text.as_bytes()).into_iter().map(move |e| (line, e)));
     for (line, entry) in entries.filter(|(_, e)| e.kind == b"swap").take(LINES) {
-        let spec = text(&entry.spec);
+        let spec = lossy(&entry.spec);
         let file = (!spec.starts_with("/dev/")).then(|| look.stat(&spec)).flatten();
         let device = resolve(&spec);
         told.extend(device.map(|d| d.name.as_str()));
-        let options = entry.options.iter().map(|o| text(o));
+        let options = entry.options.iter().map(|o| lossy(o));
         let mut swap = device.map_or_else(|| no_device(line.source()), |d| on_device(d, line.source()));
         swap.options = options.filter(|o| o != "defaults" && o != "sw").collect();
         if let (None, Some(stat)) = (device, file) {
@@ -87,7 +87,7 @@ fn on_device(device: &Device, source: Source) -> Swap {
         device: Some(device.name.clone()),
         size: Some(device.size),
         uuid: device.uuid.clone(),
-        label: device.label.as_deref().map(text),
+        label: device.label.as_deref().map(lossy),
         hibernated: device.kind == Some("swsuspend"),
         ..no_device(source)
     }
@@ -331,7 +331,7 @@ fn subvolumes(asking: &Asking<'_>, look: &Look<'_>) -> Vec<BtrfsSubvolume> {
                     .filter(|s| !s.path.is_empty())
                     .map(|s| BtrfsSubvolume {
                         device: device.name.clone(),
-                        path: text(&s.path),
+                        path: lossy(&s.path),
                         id: s.id,
                         snapshot: s.snapshot,
                         read_only: s.read_only,

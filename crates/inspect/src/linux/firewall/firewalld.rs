@@ -1,9 +1,9 @@
 //! firewalld: firewalld.conf(5), firewalld.zone(5), firewalld.service(5), firewalld.direct(5).
 
 use crate::firewall::{Chain, Firewall, Rule, Service, Zone};
-use crate::linux::started::{Started, text};
+use crate::linux::started::Started;
 use crate::linux::xml;
-use h2k_guest::look::join;
+use h2k_guest::look::{join, lossy};
 use h2k_guest::{Fact, Look, Source, Text};
 use roxmltree::{Document, Node};
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub(super) fn look(look: &Look<'_>, started: &Started) -> Option<Firewall> {
         };
         found
             .zones
-            .push(zone(look, &text(&name), &file, &document, &mut services));
+            .push(zone(look, &lossy(&name), &file, &document, &mut services));
     }
     if let Some(file) = look.text(format!("{OWN}/direct.xml")) {
         direct(look, &file, &mut found);

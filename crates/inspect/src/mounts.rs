@@ -1,6 +1,7 @@
 //! What is mounted where.
 
 use crate::report::Asking;
+use h2k_guest::look::lossy;
 use h2k_guest::{Fact, FstabLine, Look, Source, Text, fstab};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -77,14 +78,14 @@ pub(crate) fn look(asking: &Asking<'_>, look: &Look<'_>) -> Mounts {
     };
     let mounted = tree.mounts().iter().map(|mount| {
         let facts = mount.fs.facts();
-        let root = mount.point.is_empty() || mount.point == b"/";
+        let root = mount.point == b"/";
         let line = by_point.get(&plain(&mount.point));
         let fallback = || match root {
             true => Source::named(format!("the files on {}", asking.system.source())),
             false => Source::named("/etc/fstab"),
         };
         MountPoint {
-            mount_point: String::from_utf8_lossy(if root { b"/" } else { &mount.point }).into_owned(),
+            mount_point: lossy(&mount.point),
             device: mount.source.clone(),
             filesystem: facts.kind.to_owned(),
             uuid: facts.uuid,
@@ -163,10 +164,6 @@ fn plain(point: &[u8]) -> Vec<u8> {
         .rposition(|b| *b != b'/')
         .map_or(0, |at| at.saturating_add(1));
     point.get(..end).unwrap_or_default().to_vec()
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// What somebody should look at before the guest moves.

@@ -13,6 +13,7 @@ use crate::guest::Guest;
 use crate::open::Subvolume;
 use crate::system::System;
 use crate::tree::Tree;
+use crate::wish::mountable;
 use h2k_block::{BlockRead, Class, Error, Meter, Result};
 use h2k_volume::Role;
 use std::collections::BTreeMap;
@@ -110,8 +111,8 @@ impl<'g> Calls<'g> {
             all.push((device.name.clone(), device.kind.unwrap_or("unknown").to_owned()));
             if device.kind == Some("btrfs") {
                 for subvolume in self.btrfs_subvolume_list(&device.name)? {
-                    let path = String::from_utf8_lossy(&subvolume.path).into_owned();
-                    all.push((format!("btrfsvol:{}/{path}", device.name), "btrfs".to_owned()));
+                    let source = mountable(&device.name, Some(&subvolume.path));
+                    all.push((source, "btrfs".to_owned()));
                 }
             }
         }
@@ -273,12 +274,8 @@ impl<'g> Calls<'g> {
     pub fn inspect_get_mountpoints(&self, root: &str) -> Result<Vec<(String, String)>> {
         let assembled = self.guest.assemble(&self.guest.system_at(root)?)?;
         let mounts = assembled.tree.mounts().iter().map(|mount| {
-            let point = if mount.point.is_empty() {
-                b"/"
-            } else {
-                mount.point.as_slice()
-            };
-            (String::from_utf8_lossy(point).into_owned(), mount.source.clone())
+            let point = String::from_utf8_lossy(&mount.point).into_owned();
+            (point, mount.source.clone())
         });
         Ok(mounts.collect())
     }

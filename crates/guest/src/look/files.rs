@@ -1,9 +1,9 @@
 //! A tree as the place where databases and journals are looked for.
 
-use super::Look;
+use super::{Look, regular};
 use crate::tree::{Place, Tree};
 use h2k_block::{BlockRead, Meter, Result};
-use h2k_fs::{FileKind, Files, fill};
+use h2k_fs::{Files, fill};
 
 /// A regular file of a tree as a run of bytes.
 pub struct TreeFile<'a> {
@@ -27,15 +27,8 @@ impl<'a> TreeFile<'a> {
     /// # Errors
     /// As [`Tree::lookup`].
     pub fn open(tree: &'a Tree, path: &[u8], meter: &mut Meter) -> Result<Option<Self>> {
-        let Some(place) = tree.lookup(path, true, meter)? else {
-            return Ok(None);
-        };
-        let stat = tree.stat(place)?;
-        Ok((stat.kind == FileKind::File).then_some(Self {
-            tree,
-            place,
-            len: stat.len,
-        }))
+        let found = regular(tree, path, meter)?;
+        Ok(found.map(|(place, len)| Self { tree, place, len }))
     }
 }
 

@@ -121,19 +121,18 @@ impl<'a> Look<'a> {
     /// What `path` leads to, links followed.
     #[must_use]
     pub fn stat(&self, path: impl AsRef<[u8]>) -> Option<Stat> {
-        let path = path.as_ref();
-        self.asked(path, |meter| {
-            let place = self.tree.lookup(path, true, meter)?;
-            place.map(|p| self.tree.stat(p)).transpose()
-        })
+        self.stat_of(path.as_ref(), true)
     }
 
     /// What lies at `path`, a link itself and not what it leads to.
     #[must_use]
     pub fn stat_itself(&self, path: impl AsRef<[u8]>) -> Option<Stat> {
-        let path = path.as_ref();
+        self.stat_of(path.as_ref(), false)
+    }
+
+    fn stat_of(&self, path: &[u8], follow: bool) -> Option<Stat> {
         self.asked(path, |meter| {
-            let place = self.tree.lookup(path, false, meter)?;
+            let place = self.tree.lookup(path, follow, meter)?;
             place.map(|p| self.tree.stat(p)).transpose()
         })
     }
@@ -184,15 +183,11 @@ impl<'a> Look<'a> {
     pub fn bytes(&self, path: impl AsRef<[u8]>, most: u64) -> Option<Vec<u8>> {
         let path = path.as_ref();
         self.asked(path, |meter| {
-            let Some(place) = self.tree.lookup(path, true, meter)? else {
+            let Some((place, len)) = regular(self.tree, path, meter)? else {
                 return Ok(None);
             };
-            let stat = self.tree.stat(place)?;
-            if stat.kind != FileKind::File {
-                return Ok(None);
-            }
-            if stat.len > most {
-                let what = format!("it has {} bytes, and no more than {most} are looked at", stat.len);
+            if len > most {
+                let what = format!("it has {len} bytes, and no more than {most} are looked at");
                 return Err(h2k_block::Error::new(Class::Limit, what));
             }
             self.tree.read_file(place, meter).map(Some)
@@ -204,15 +199,11 @@ impl<'a> Look<'a> {
     pub fn head(&self, path: impl AsRef<[u8]>, most: usize) -> Option<Vec<u8>> {
         let path = path.as_ref();
         self.asked(path, |meter| {
-            let Some(place) = self.tree.lookup(path, true, meter)? else {
+            let Some((place, len)) = regular(self.tree, path, meter)? else {
                 return Ok(None);
             };
-            let stat = self.tree.stat(place)?;
-            if stat.kind != FileKind::File {
-                return Ok(None);
-            }
             let most = u64::try_from(most).unwrap_or(u64::MAX);
-            let mut head = meter.buffer(stat.len.min(most), "head of a file")?;
+            let mut head = meter.buffer(len.min(most), "head of a file")?;
             let n = self.tree.read_at(place, 0, &mut head)?;
             head.truncate(n);
             Ok(Some(head))
@@ -257,4 +248,13 @@ impl<'a> Look<'a> {
         let wanted = names.iter().filter(|name| name.ends_with(ending.as_bytes()));
         wanted.filter_map(|name| self.text(join(dir, name))).collect()
     }
+}
+
+/// The regular file that `path` leads to, and its length in bytes; `None` where there is none.
+fn regular(tree: &Tree, path: &[u8], meter: &mut Meter) -> Result<Option<(Place, u64)>> {
+    let Some(place) = tree.lookup(path, true, meter)? else {
+        return Ok(None);
+    };
+    let stat = tree.stat(place)?;
+    Ok((stat.kind == FileKind::File).then_some((place, stat.len)))
 }

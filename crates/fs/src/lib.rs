@@ -7,6 +7,7 @@
 
 mod acl;
 mod calendar;
+mod door;
 mod files;
 mod mem;
 mod path;

@@ -14,4 +14,5 @@ pub mod oracle;
 pub mod reads;
 pub mod rng;
 pub mod sparse;
+pub mod twins;
 pub mod volatile;

@@ -44,6 +44,8 @@ pub(crate) struct Geometry {
     /// Label in the boot sector; the root directory's counts more.
     pub(crate) label: [u8; 11],
     pub(crate) dirty: bool,
+    /// A disk error was met when the volume was used last.
+    pub(crate) worn: bool,
     pub(crate) info: Option<u64>,
 }
 
@@ -200,20 +202,21 @@ fn geometry(bytes: &[u8; 512]) -> std::result::Result<Geometry, Wrong> {
             [b' '; 11]
         },
         dirty: tail.state & 1 != 0 && signed,
+        worn: tail.state & 2 != 0 && signed,
         info: (fat32 && info != 0 && info < reserved).then(|| info.saturating_mul(sector)),
     })
 }
 
-/// The count of free clusters that FSInfo promises, `None` where it promises none.
+/// FSInfo, whose signatures are there.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn info(disk: &dyn BlockRead, at: u64) -> Result<Option<u32>> {
+pub(crate) fn info(disk: &dyn BlockRead, at: u64) -> Result<FsInfo> {
     let mut bytes = [0; 512];
     disk.read_at(at, &mut bytes)?;
     let info = FsInfo::read_from_bytes(&bytes).map_err(|_| Error::corrupt("FSInfo", at, "is too short"))?;
     if info.lead != *b"RRaA" || info.structure != *b"rrAa" || info.trail != [0, 0, 0x55, 0xaa] {
         return Err(Error::corrupt("FSInfo", at, "its signatures are not there"));
     }
-    Ok(Some(info.free_count.get()).filter(|n| *n != u32::MAX))
+    Ok(info)
 }

@@ -43,7 +43,44 @@ impl Chain {
         }
     }
 
-    fn push(&mut self, cluster: u32, meter: &mut Meter) -> Result<()> {
+    /// The runs, in order.
+    pub(crate) fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// The first cluster, 0 where there is none.
+    pub(crate) fn first(&self) -> u32 {
+        self.runs.first().map_or(0, |run| run.first)
+    }
+
+    /// The last cluster.
+    pub(crate) fn last(&self) -> Option<u32> {
+        let run = self.runs.last()?;
+        run.first.checked_add(run.count.checked_sub(1)?)
+    }
+
+    /// Cuts off what comes after the first `keep` clusters, and hands it out.
+    pub(crate) fn cut(&mut self, keep: u32) -> Vec<Run> {
+        let whole = self.runs.partition_point(|r| r.before < keep);
+        let mut gone = self.runs.split_off(whole);
+        self.clusters = self.clusters.min(keep);
+        if let Some(run) = self.runs.last_mut() {
+            let stays = keep.saturating_sub(run.before).min(run.count);
+            if stays < run.count {
+                let rest = Run {
+                    before: keep,
+                    first: run.first.saturating_add(stays),
+                    count: run.count.saturating_sub(stays),
+                };
+                run.count = stays;
+                gone.insert(0, rest);
+            }
+        }
+        gone
+    }
+
+    /// Adds a cluster at the end.
+    pub(crate) fn push(&mut self, cluster: u32, meter: &mut Meter) -> Result<()> {
         match self.runs.last_mut() {
             Some(run) if run.first.checked_add(run.count) == Some(cluster) => {
                 run.count = run.count.saturating_add(1);
@@ -78,6 +115,11 @@ pub(crate) enum Want {
     AtMost(u32),
 }
 
+fn short_chains() -> Cache<Chain> {
+    let each = RUN.saturating_mul(u64::try_from(SHORT).unwrap_or(u64::MAX));
+    Cache::new(BUDGET, each)
+}
+
 /// All clusters of a volume and the tables that chain them.
 pub(crate) struct Clusters {
     pub(crate) disk: Arc<dyn BlockRead>,
@@ -104,7 +146,6 @@ impl Clusters {
         count: u32,
         limits: Limits,
     ) -> Self {
-        let each = RUN.saturating_mul(u64::try_from(SHORT).unwrap_or(u64::MAX));
         Self {
             disk,
             tables,
@@ -112,10 +153,16 @@ impl Clusters {
             bits,
             count,
             limits,
-            short: Cache::new(BUDGET, each),
+            short: short_chains(),
             long: Mutex::new(None),
             second: AtomicBool::new(false),
         }
+    }
+
+    /// Forgets every chain: tables or entries have changed.
+    pub(crate) fn forget_chains(&mut self) {
+        self.short = short_chains();
+        self.long = Mutex::new(None);
     }
 
     /// Whether the second table had to answer for the first.

@@ -112,8 +112,11 @@ pub(crate) const ENTRY: usize = 32;
 
 /// Attribute bits.
 pub(crate) mod attr {
+    pub(crate) const READ_ONLY: u8 = 0x01;
     pub(crate) const VOLUME: u8 = 0x08;
     pub(crate) const DIRECTORY: u8 = 0x10;
+    /// Changed since the last backup.
+    pub(crate) const ARCHIVE: u8 = 0x20;
     /// All of read-only, hidden, system and volume: a piece of a long name.
     pub(crate) const LONG: u8 = 0x0f;
     pub(crate) const LONG_MASK: u8 = 0x3f;

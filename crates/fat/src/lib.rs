@@ -11,7 +11,7 @@
 //! integers are little-endian. What the specification leaves open (code page, time zone) is as Linux shows it by
 //! default: code page 437, times of FAT taken as UTC.
 //!
-//! [`open`] reads FAT; [`exfat::open`] reads exFAT. Non-goals: writing, undeleting.
+//! [`open`] reads FAT, [`open_writer`] writes it; [`exfat::open`] reads exFAT. Non-goals: writing exFAT, undeleting.
 
 mod boot;
 mod clusters;
@@ -22,5 +22,7 @@ mod oem;
 mod table;
 mod time;
 mod volume;
+mod write;
 
 pub use volume::{Fat, open, probe};
+pub use write::{FatWriter, open_writer};

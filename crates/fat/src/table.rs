@@ -38,14 +38,39 @@ pub(crate) struct Table {
     pages: Cache<[u8]>,
 }
 
+fn no_pages(len: u64) -> Cache<[u8]> {
+    Cache::new(BUDGET.min(len.next_multiple_of(PAGE)), PAGE)
+}
+
 /// The page that was used last, for walks along the table.
 pub(crate) type Held = Option<(u64, Arc<[u8]>)>;
+
+impl Width {
+    /// Bits of an entry.
+    pub(crate) fn bits(self) -> u64 {
+        match self {
+            Self::Fat12 => 12,
+            Self::Fat16 => 16,
+            Self::Fat32 | Self::Exfat => 32,
+        }
+    }
+
+    /// What the entry of the last cluster of a chain says.
+    pub(crate) fn end(self) -> u32 {
+        match self {
+            Self::Fat12 => 0xfff,
+            Self::Fat16 => 0xffff,
+            Self::Fat32 => 0x0fff_ffff,
+            Self::Exfat => u32::MAX,
+        }
+    }
+}
 
 impl Table {
     /// The table of `len` bytes at byte `at`.
     pub(crate) fn new(disk: Arc<dyn BlockRead>, at: u64, len: u64, width: Width) -> Self {
         let len = len.min(disk.len().saturating_sub(at));
-        let pages = Cache::new(BUDGET.min(len.next_multiple_of(PAGE)), PAGE);
+        let pages = no_pages(len);
         Self {
             disk,
             at,
@@ -57,11 +82,7 @@ impl Table {
 
     /// How many entries of `width` fit into `len` bytes.
     pub(crate) fn entries(width: Width, len: u64) -> u64 {
-        match width {
-            Width::Fat12 => len.saturating_mul(2) / 3,
-            Width::Fat16 => len / 2,
-            Width::Fat32 | Width::Exfat => len / 4,
-        }
+        len.saturating_mul(8).checked_div(width.bits()).unwrap_or(0)
     }
 
     fn page(&self, number: u64) -> Result<Arc<[u8]>> {
@@ -77,11 +98,7 @@ impl Table {
     /// The entry of `cluster` as it is stored.
     pub(crate) fn raw(&self, cluster: u32, held: &mut Held) -> Result<u32> {
         let n = u64::from(cluster);
-        let start = match self.width {
-            Width::Fat12 => n.saturating_add(n / 2),
-            Width::Fat16 => n.saturating_mul(2),
-            Width::Fat32 | Width::Exfat => n.saturating_mul(4),
-        };
+        let start = n.saturating_mul(self.width.bits()) / 8;
         let number = start / PAGE;
         if held.as_ref().is_none_or(|(at, _)| *at != number) {
             *held = Some((number, self.page(number)?));
@@ -123,6 +140,18 @@ impl Table {
             v if v > bad => Link::End,
             v => Link::Next(v),
         })
+    }
+
+    /// Forgets what is kept of these bytes of the table: they have changed.
+    pub(crate) fn forget(&self, bytes: std::ops::Range<u64>) {
+        for page in bytes.start / PAGE..bytes.end.div_ceil(PAGE) {
+            self.pages.forget(page);
+        }
+    }
+
+    /// Forgets all that is kept of the table.
+    pub(crate) fn forget_all(&mut self) {
+        self.pages = no_pages(self.len);
     }
 
     /// Where the table lies, in bytes.

@@ -1,6 +1,6 @@
 //! DOS dates and times: local time without a zone, in steps of two seconds.
 
-use h2k_fs::Time;
+use h2k_fs::{Civil, Time};
 
 /// Days from 1970-01-01 to a day of the proleptic Gregorian calendar, which need not exist (31 February is 3 March).
 fn days(year: i64, month: i64, day: i64) -> i64 {
@@ -48,9 +48,57 @@ pub(crate) fn stamp(date: u16, time: u16, tenth: u8) -> Time {
     }
 }
 
+/// A moment as directory entries have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dos {
+    pub(crate) date: u16,
+    pub(crate) time: u16,
+    /// Hundredths of a second on top, 0 to 199.
+    pub(crate) tenth: u8,
+}
+
+/// What [`stamp`] reads as `time`; what lies before 1980 or after 2107 becomes the first or the last moment there is.
+pub(crate) fn dos(time: Time) -> Dos {
+    let civil = Civil::of(time.seconds);
+    let Ok(year @ 0..=127) = u16::try_from(civil.year.saturating_sub(1980)) else {
+        let (date, time, tenth) = if civil.year < 1980 {
+            (1 << 5 | 1, 0, 0)
+        } else {
+            (127 << 9 | 12 << 5 | 31, 23 << 11 | 59 << 5 | 29, 199)
+        };
+        return Dos { date, time, tenth };
+    };
+    let nanos = u8::try_from(time.nanos / 10_000_000).unwrap_or(0).min(99);
+    Dos {
+        date: year << 9 | u16::from(civil.month) << 5 | u16::from(civil.day),
+        time: u16::from(civil.hour) << 11 | u16::from(civil.minute) << 5 | u16::from(civil.second / 2),
+        tenth: (civil.second % 2).saturating_mul(100).saturating_add(nanos),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        for seconds in [315_532_800, 951_868_799, 1_790_000_001, 4_354_819_199] {
+            let time = Time {
+                seconds,
+                nanos: 340_000_000,
+            };
+            let Dos { date, time: t, tenth } = dos(time);
+            assert_eq!(stamp(date, t, tenth), time);
+            assert_eq!(stamp(date, t, 0).seconds, seconds / 2 * 2);
+        }
+        let at = |seconds| {
+            let d = dos(Time { seconds, nanos: 0 });
+            stamp(d.date, d.time, d.tenth).seconds
+        };
+        assert_eq!((at(0), at(-5)), (315_532_800, 315_532_800));
+        assert_eq!(at(4_354_819_200), 4_354_819_199);
+        assert_eq!(at(i64::MAX), 4_354_819_199);
+    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

@@ -3,31 +3,36 @@
 use crate::boot::{self, Geometry, Root};
 use crate::clusters::{Chain, Clusters, Want};
 use crate::dir::{self, Found, Reader, Step};
-use crate::layout::{ENTRY, Short, attr};
+use crate::layout::{DELETED, ENTRY, Short, attr};
 use crate::oem;
 use crate::table::{Link, Table, Width};
 use crate::time::stamp;
 use h2k_block::{BlockRead, Class, Error, Extent, Kind, Limits, Meter, Result};
 use h2k_fs::{EachEntry, Entry, Facts, FileExtent, FileKind, FsRead, Name, Node, Stat, Usage, wtf8};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 use zerocopy::FromBytes;
 
 /// Nodes are the bytes their short entries lie at, which are multiples of 32; the root has no entry.
-const ROOT: Node = Node(1);
+pub(crate) const ROOT: Node = Node(1);
 /// Most bytes of a directory: 65,536 entries (section 6).
-const MOST_DIR: u64 = 65_536 * 32;
+pub(crate) const MOST_DIR: u64 = 65_536 * 32;
 /// Bytes of a directory read at once.
 const PIECE: u64 = 4 << 10;
 
 /// A FAT filesystem opened for reading.
 pub struct Fat {
-    geometry: Geometry,
-    clusters: Clusters,
+    pub(crate) geometry: Geometry,
+    pub(crate) clusters: Clusters,
     warnings: Vec<String>,
     label: Option<Vec<u8>>,
-    dirty: bool,
-    free: OnceLock<u64>,
+    pub(crate) dirty: bool,
+    /// A disk error was met when the volume was used last.
+    pub(crate) worn: bool,
+    pub(crate) free: OnceLock<u64>,
+    /// Places of entries that a writer has removed: nodes no longer.
+    pub(crate) gone: BTreeSet<u64>,
 }
 
 /// Whether `disk` looks like FAT: a boot sector whose fields agree with each other.
@@ -46,7 +51,7 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Fat> {
     let mut warnings = Vec::new();
     let geometry = boot::read(&*disk, &mut |w| warnings.push(w)).map_err(|e| e.through("fat"))?;
     let tables = tables(&disk, &geometry, &mut warnings);
-    let mut dirty = geometry.dirty;
+    let (mut dirty, mut worn) = (geometry.dirty, geometry.worn);
     if let Some(first) = tables.first()
         && let Ok(flags) = first.raw(1, &mut None)
     {
@@ -57,9 +62,10 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Fat> {
             Width::Fat32 => (flags & 0x0800_0000 != 0, flags & 0x0400_0000 != 0),
         };
         dirty |= !clean;
-        if !fine {
-            warnings.push("a disk error was met when the volume was used last".to_owned());
-        }
+        worn |= !fine;
+    }
+    if worn {
+        warnings.push("a disk error was met when the volume was used last".to_owned());
     }
     if dirty {
         warnings.push("the volume was not unmounted cleanly".to_owned());
@@ -83,7 +89,9 @@ pub fn open(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Fat> {
         warnings,
         label: None,
         dirty,
+        worn,
         free: OnceLock::new(),
+        gone: BTreeSet::new(),
     };
     if let Root::Cluster(first) = fs.geometry.root
         && !fs.clusters.has(first)
@@ -122,18 +130,18 @@ fn tables(disk: &Arc<dyn BlockRead>, geometry: &Geometry, warnings: &mut Vec<Str
 }
 
 /// A directory's entries: where they lie.
-enum Place {
+pub(crate) enum Place {
     Fixed(u64, u64),
     Chain(Arc<Chain>),
 }
 
 impl Fat {
-    fn fat32(&self) -> bool {
+    pub(crate) fn fat32(&self) -> bool {
         self.geometry.width == Width::Fat32
     }
 
     /// The entry behind `node`.
-    fn short(&self, node: Node) -> Result<Short> {
+    pub(crate) fn short(&self, node: Node) -> Result<Short> {
         let at = node.0;
         let fixed = match self.geometry.root {
             Root::Fixed { at: root, len } => at.checked_sub(root).is_some_and(|n| n < len),
@@ -141,15 +149,23 @@ impl Fat {
         };
         let end = self.clusters.byte(self.clusters.count.saturating_add(2));
         let inside = fixed || (self.clusters.heap..end).contains(&at);
-        if !inside || !at.is_multiple_of(32) {
-            return Err(Error::new(Class::NotFound, format!("there is no node {at}")));
+        let none = || Error::new(Class::NotFound, format!("there is no node {at}"));
+        if !inside || !at.is_multiple_of(32) || self.gone.contains(&at) {
+            return Err(none());
         }
         let mut bytes = [0; ENTRY];
         self.clusters.disk.read_at(at, &mut bytes)?;
-        Short::read_from_bytes(&bytes).map_err(|_| Error::corrupt("directory entry", at, "is too short"))
+        let short = Short::read_from_bytes(&bytes)
+            .map_err(|_| Error::corrupt("directory entry", at, "is too short"))?;
+        // What was removed, labels and pieces of long names are no nodes.
+        match short.name {
+            [0 | DELETED, ..] => Err(none()),
+            _ if short.attributes & attr::VOLUME != 0 => Err(none()),
+            _ => Ok(short),
+        }
     }
 
-    fn place(&self, node: Node) -> Result<Place> {
+    pub(crate) fn place(&self, node: Node) -> Result<Place> {
         let (key, first) = if node == ROOT {
             match self.geometry.root {
                 Root::Fixed { at, len } => return Ok(Place::Fixed(at, len)),
@@ -177,7 +193,7 @@ impl Fat {
     }
 
     /// Shows the entries of `node` until `each` breaks.
-    fn entries(&self, node: Node, each: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<()> {
+    pub(crate) fn entries(&self, node: Node, each: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<()> {
         let place = self.place(node)?;
         let end = match &place {
             Place::Fixed(_, len) => *len,
@@ -216,6 +232,26 @@ impl Fat {
             offset = offset.saturating_add(room);
         }
         Ok(())
+    }
+
+    /// The entry called `name` in `dir`, whatever the case of its letters.
+    pub(crate) fn find(&self, dir: Node, name: &Name) -> Result<Option<Found>> {
+        let Some(units) = wtf8::decode(name) else {
+            self.place(dir)?;
+            return Ok(None);
+        };
+        let wanted: Vec<u16> = dir::trimmed(&units).iter().map(|u| oem::up(*u)).collect();
+        let mut found = None;
+        let each = &mut |step: Step| match step {
+            // What is listed can be looked up, also a name that no dots were cut from.
+            Step::Name(entry) if entry.is(&wanted) || entry.name() == name => {
+                found = Some(entry);
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        };
+        self.entries(dir, each)?;
+        Ok(found)
     }
 
     /// The label in the root directory, as blkid and Windows have it.
@@ -283,7 +319,7 @@ impl Fat {
         Ok(*self.free.get_or_init(|| free))
     }
 
-    fn is_free(&self, cluster: u32, held: &mut crate::table::Held) -> Result<bool> {
+    pub(crate) fn is_free(&self, cluster: u32, held: &mut crate::table::Held) -> Result<bool> {
         match self.clusters.tables.first() {
             Some(table) => Ok(table.link(cluster, held)? == Link::Free),
             None => Ok(false),
@@ -356,22 +392,8 @@ impl FsRead for Fat {
     }
 
     fn lookup(&self, dir: Node, name: &Name) -> Result<Option<Node>> {
-        let Some(units) = wtf8::decode(name) else {
-            self.place(dir).map_err(|e| e.through("fat"))?;
-            return Ok(None);
-        };
-        let wanted: Vec<u16> = dir::trimmed(&units).iter().map(|u| oem::up(*u)).collect();
-        let mut found = None;
-        let each = &mut |step: Step| match step {
-            // What is listed can be looked up, also a name that no dots were cut from.
-            Step::Name(entry) if entry.is(&wanted) || entry.name() == name => {
-                found = Some(Node(entry.at));
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        };
-        self.entries(dir, each).map_err(|e| e.through("fat"))?;
-        Ok(found)
+        let found = self.find(dir, name).map_err(|e| e.through("fat"))?;
+        Ok(found.map(|entry| Node(entry.at)))
     }
 
     fn list(&self, dir: Node, each: &mut EachEntry<'_>) -> Result<()> {

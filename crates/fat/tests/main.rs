@@ -15,3 +15,6 @@ mod damage;
 mod door;
 mod exfat;
 mod mtools;
+mod write;
+mod write_door;
+mod written;

@@ -13,7 +13,7 @@ pub fn disk(image: &Path) -> Arc<FileDisk> {
     Arc::new(FileDisk::open(image, Access::Read, Sharing::Force).unwrap())
 }
 
-fn open(image: &Path) -> Fat {
+pub fn open(image: &Path) -> Fat {
     h2k_fat::open(disk(image), &Limits::default()).unwrap()
 }
 

@@ -142,19 +142,20 @@ enum Takes {
 
 fn takes(target: &str) -> Takes {
     match target {
-        "btrfs" | "exfat" | "ext4" | "ext4_write" | "fat" | "guest" | "iso" | "ntfs" | "squashfs" | "udf"
-        | "xfs" => Takes::Pages,
+        "btrfs" | "exfat" | "ext4" | "ext4_write" | "fat" | "fat_write" | "guest" | "iso" | "ntfs"
+        | "squashfs" | "udf" | "xfs" => Takes::Pages,
         "hive" => Takes::Hive,
         _ => Takes::File,
     }
 }
 
 /// Which part of the corpus seeds which target.
-const BELOW: [(&str, &str); 33] = [
+const BELOW: [(&str, &str); 35] = [
     ("fs/btrfs", "btrfs"),
     ("fs/ext", "ext4"),
     ("fs/ext", "ext4_write"),
     ("fs/fat", "fat"),
+    ("fs/fat", "fat_write"),
     ("fs/iso9660", "iso"),
     ("fs/ntfs", "ntfs"),
     ("fs/other/exfat", "exfat"),
@@ -166,6 +167,7 @@ const BELOW: [(&str, &str); 33] = [
     ("corrupt/ext", "ext4"),
     ("corrupt/ext", "ext4_write"),
     ("corrupt/fat", "fat"),
+    ("corrupt/fat", "fat_write"),
     ("corrupt/hives", "hive"),
     ("corrupt/iso9660", "iso"),
     ("corrupt/ntfs", "ntfs"),

@@ -33,6 +33,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("fsck.vfat", "dosfstools"),
     ("mcopy", "mtools"),
     ("mdir", "mtools"),
+    ("mtype", "mtools"),
     ("mkfs.exfat", "exfatprogs"),
     ("fsck.exfat", "exfatprogs"),
     ("mksquashfs", "squashfs-tools"),

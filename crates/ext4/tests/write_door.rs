@@ -3,6 +3,7 @@
 
 use h2k_block::{BlockRead, Limits, Meter, Overlay};
 use h2k_fs::{Attributes, FileKind, FsRead, FsWrite, Node, Time, walk};
+use h2k_testkit::twins::remove_some;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -89,19 +90,7 @@ pub fn knock(disk: Arc<dyn BlockRead>) {
         let _ = fs.add_name(root, b"other name", file);
     }
     for dir in dirs {
-        let mut names = Vec::new();
-        let _ = fs.list(dir, &mut |e| {
-            names.push(e.name.to_vec());
-            if names.len() < 6 {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        for name in names {
-            let _ = fs.remove(dir, &name);
-            let _ = fs.rmdir(dir, &name);
-        }
+        remove_some(&mut fs, dir, 6);
     }
     let _ = fs.settle();
 }

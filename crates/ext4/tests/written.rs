@@ -10,6 +10,7 @@ use h2k_fs::{FsRead, FsWrite, MemFs};
 use h2k_testkit::listing::{self, Options};
 use h2k_testkit::mount::mount;
 use h2k_testkit::oracle;
+use h2k_testkit::twins::{fill_a_little, judge};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -594,18 +595,6 @@ fn a_shared_block_of_attributes_is_copied_before_it_is_changed() {
     assert_eq!(value(4).unwrap(), vec![7; 500]);
 }
 
-fn fill_a_little(fs: &mut dyn FsWrite) -> h2k_block::Result<()> {
-    let root = fs.root();
-    let dir = fs.mkdir(root, b"made here", 0o755)?;
-    let name = |n: u8| format!("file-{n}-{}", "x".repeat(60)).into_bytes();
-    for n in 0..30_u8 {
-        let file = fs.create(dir, &name(n), 0o644)?;
-        fs.replace(file, &vec![n; usize::from(n) * 300])?;
-        fs.set_xattr(file, b"security.selinux", b"system_u:object_r:etc_t:s0\0")?;
-    }
-    fs.rename(dir, &name(3), root, b"moved here")
-}
-
 /// Every image of the corpus that e2fsck finds nothing wrong with is written to, or refused by a typed error; what was
 /// written to is as clean as before.
 #[test]
@@ -633,7 +622,9 @@ fn images_of_the_corpus_are_written_to_or_refused() {
         let over = Arc::new(Overlay::new(Arc::new(MemDisk::new(bytes.clone()))));
         let edit = || {
             let mut fs = open_writer(over.clone(), &Limits::default(), NOW)?;
-            let done = fill_a_little(&mut fs);
+            let done = fill_a_little(&mut fs, &|fs, file| {
+                fs.set_xattr(file, b"security.selinux", b"system_u:object_r:etc_t:s0\0")
+            });
             fs.settle()?;
             // Small images have no room for all of it; what has been written has to be right all the same.
             match done {
@@ -644,19 +635,7 @@ fn images_of_the_corpus_are_written_to_or_refused() {
         match edit() {
             Ok(()) => {
                 written += 1;
-                let file = std::fs::OpenOptions::new().write(true).open(&image).unwrap();
-                over.each(&mut |at, bytes| {
-                    std::os::unix::fs::FileExt::write_all_at(&file, bytes, at).unwrap();
-                    Ok(())
-                })
-                .unwrap();
-                let out = oracle::run("e2fsck", &["-fn", image.to_str().unwrap()]);
-                assert!(
-                    out.status.success(),
-                    "{}: {}",
-                    case.path,
-                    String::from_utf8_lossy(&out.stdout)
-                );
+                judge(&over, &image, ("e2fsck", "-fn"), &case.path);
             }
             Err(e) => {
                 println!("{}: {e}", case.path);

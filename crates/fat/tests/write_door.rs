@@ -3,6 +3,7 @@
 
 use h2k_block::{BlockRead, Limits, Meter, Overlay};
 use h2k_fs::{Attributes, FileKind, FsRead, FsWrite, Node, Time, walk};
+use h2k_testkit::twins::remove_some;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -56,19 +57,7 @@ pub fn knock(disk: Arc<dyn BlockRead>) -> bool {
         in_file(&mut fs, &over, file, n);
     }
     for dir in [last, root] {
-        let mut names = Vec::new();
-        let _ = fs.list(dir, &mut |e| {
-            names.push(e.name.to_vec());
-            if names.len() < 4 {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        for name in names {
-            let _ = fs.remove(dir, &name);
-            let _ = fs.rmdir(dir, &name);
-        }
+        remove_some(&mut fs, dir, 4);
     }
     let _ = fs.settle();
     true

@@ -48,6 +48,42 @@ pub fn judge(over: &Overlay, image: &Path, checker: (&str, &str), when: &str) {
     }
 }
 
+/// Makes a directory of thirty files in the root, does `also` with each, and moves one of them to the root.
+///
+/// # Errors
+/// As the filesystem.
+pub fn fill_a_little(
+    fs: &mut dyn FsWrite,
+    also: &dyn Fn(&mut dyn FsWrite, Node) -> h2k_block::Result<()>,
+) -> h2k_block::Result<()> {
+    let root = fs.root();
+    let dir = fs.mkdir(root, b"made here", 0o755)?;
+    let name = |n: u8| format!("file-{n}-{}", "x".repeat(60)).into_bytes();
+    for n in 0..30_u8 {
+        let file = fs.create(dir, &name(n), 0o644)?;
+        fs.replace(file, &vec![n; usize::from(n) * 300])?;
+        also(fs, file)?;
+    }
+    fs.rename(dir, &name(3), root, b"moved here")
+}
+
+/// Removes the first `most` things in `dir`, as far as they let themselves be removed.
+pub fn remove_some(fs: &mut dyn FsWrite, dir: Node, most: usize) {
+    let mut names = Vec::new();
+    let _ = fs.list(dir, &mut |e| {
+        names.push(e.name.to_vec());
+        if names.len() < most {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+    for name in names {
+        let _ = fs.remove(dir, &name);
+        let _ = fs.rmdir(dir, &name);
+    }
+}
+
 /// What a filesystem can do, and how much of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Ways {

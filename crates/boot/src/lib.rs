@@ -22,6 +22,7 @@ pub mod kernel;
 pub mod kmod;
 mod ladder;
 mod loader;
+pub mod naming;
 
 pub use firmware::{BootCode, Firmware};
 pub use initramfs::{Compression, Generator, Initramfs, Leftover, LeftoverKind};

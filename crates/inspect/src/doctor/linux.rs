@@ -1,8 +1,8 @@
 //! A Linux system: drivers, names of disks, what waits for devices.
 
-use super::names::{self, Naming, naming};
 use super::{DRIVER, Finding, Level, Patient, cpu, loader, network};
 use h2k_boot::initramfs::Initramfs;
+use h2k_boot::naming::{self, Naming};
 use h2k_boot::{Boot, Bus, Entry, Kernel, LeftoverKind, Reach, Rung, ladder};
 use h2k_guest::look::Line;
 use h2k_guest::{Look, Source, fstab};
@@ -120,17 +120,17 @@ fn leftovers(image: &Initramfs, kernel: &str, findings: &mut Vec<Finding>) {
 
 /// One finding for each bus where a name does not stay; none where it stays on all.
 fn spread(device: &str, level: Level, say: &dyn Fn(Level) -> Finding, findings: &mut Vec<Finding>) {
-    match naming(device) {
+    match naming::of(device) {
         Naming::Content | Naming::None => {}
         Naming::Place => findings.push(say(level)),
         Naming::Order(_) => {
-            let lost = Bus::ALL.iter().filter(|bus| !names::stays(device, **bus));
+            let lost = Bus::ALL.iter().filter(|bus| !naming::stays(device, **bus));
             for bus in lost {
                 let mut finding = say(level).on(*bus);
                 finding.why.push_str(&format!(
                     ", and disks on {} are called {}…",
                     bus.word(),
-                    names::order(*bus)
+                    naming::order(*bus)
                 ));
                 findings.push(finding);
             }
@@ -191,7 +191,7 @@ fn root(patient: &Patient<'_>, boot: &Boot, findings: &mut Vec<Finding>) {
             .read([entry.source.clone()]))
         };
         spread(spec, Level::Warn, &say, findings);
-        if naming(spec) == Naming::Content && patient.resolve(spec).is_err() {
+        if naming::of(spec) == Naming::Content && patient.resolve(spec).is_err() {
             let why = format!(
                 "the kernel is told to resume from {spec}, which is not there: some systems wait for it"
             );
@@ -210,7 +210,7 @@ fn found(
     of: &dyn Fn(Finding) -> Finding,
     findings: &mut Vec<Finding>,
 ) {
-    if naming(spec) == Naming::None {
+    if naming::of(spec) == Naming::None {
         let local = !["nfs", "iscsi", "/dev/nfs", "zfs", "live", "overlay"]
             .iter()
             .any(|n| spec.starts_with(n));
@@ -265,7 +265,7 @@ fn tables(patient: &Patient<'_>, look: &Look<'_>, findings: &mut Vec<Finding>) {
         let spec = String::from_utf8_lossy(&mount.spec).into_owned();
         let optional = mount.has("nofail") || mount.has("noauto");
         let swap = mount.kind == b"swap";
-        if optional || naming(&spec) == Naming::None {
+        if optional || naming::of(&spec) == Naming::None {
             continue;
         }
         fine = fine.saturating_add(1);
@@ -313,7 +313,7 @@ fn crypttab(patient: &Patient<'_>, line: &Line<'_>, findings: &mut Vec<Finding>)
         return;
     };
     let optional = options.is_some_and(|o| o.split(',').any(|o| o == "nofail" || o == "noauto"));
-    if optional || naming(spec) == Naming::None {
+    if optional || naming::of(spec) == Naming::None {
         return;
     }
     let say = |level: Level| {

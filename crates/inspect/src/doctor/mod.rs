@@ -8,7 +8,6 @@ mod bootmgr;
 mod cpu;
 mod linux;
 mod loader;
-mod names;
 mod network;
 mod preflight;
 mod windows;

@@ -1,10 +1,10 @@
 //! What names of disks are worth on another bus.
 
-use h2k_boot::Bus;
+use crate::ladder::Bus;
 
 /// What a name hangs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Naming {
+pub enum Naming {
     /// What is on the disk: it stays.
     Content,
     /// The kernel's name for the n-th disk of a bus: `sda`, `vda`, `nvme0n1`.
@@ -16,7 +16,8 @@ pub(crate) enum Naming {
 }
 
 /// What the name of a device hangs on.
-pub(crate) fn naming(spec: &str) -> Naming {
+#[must_use]
+pub fn of(spec: &str) -> Naming {
     if let Some(rest) = spec.strip_prefix("/dev/disk/by-") {
         let stays = [
             "uuid/",
@@ -56,7 +57,8 @@ pub(crate) fn naming(spec: &str) -> Naming {
 }
 
 /// What the kernel calls disks on a bus.
-pub(crate) fn order(bus: Bus) -> &'static str {
+#[must_use]
+pub fn order(bus: Bus) -> &'static str {
     match bus {
         Bus::VirtioBlk => "vd",
         Bus::Nvme => "nvme",
@@ -65,8 +67,9 @@ pub(crate) fn order(bus: Bus) -> &'static str {
 }
 
 /// Whether a name still names the same disk on a bus.
-pub(crate) fn stays(spec: &str, bus: Bus) -> bool {
-    match naming(spec) {
+#[must_use]
+pub fn stays(spec: &str, bus: Bus) -> bool {
+    match of(spec) {
         Naming::Content | Naming::None => true,
         Naming::Order(name) => name == order(bus),
         Naming::Place => false,
@@ -98,7 +101,7 @@ mod tests {
             ("tmpfs", Naming::None),
             ("server:/export", Naming::None),
         ] {
-            assert_eq!(naming(spec), expected, "{spec}");
+            assert_eq!(of(spec), expected, "{spec}");
         }
         assert!(stays("/dev/sda1", Bus::VirtioScsi) && !stays("/dev/sda1", Bus::VirtioBlk));
         assert!(stays("/dev/vda1", Bus::VirtioBlk) && stays("LABEL=x", Bus::Nvme));

@@ -1,34 +1,47 @@
 //! Indexes that depmod makes.
 
 use h2k_block::{Limits, Meter};
-use h2k_boot::kmod::Index;
+use h2k_boot::kmod::{Entries, Index};
 use h2k_testkit::oracle;
+use h2k_testkit::rng::Rng;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A directory of modules: `b` needs what `a` has, both serve devices.
 pub fn made() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let kernel = dir.path().join("lib/modules/1.0/kernel");
-    std::fs::create_dir_all(&kernel).unwrap();
-    let source = |name: &str, alias: &str, more: &str| {
-        format!(
-            "__attribute__((section(\".modinfo\"),used)) static const char n[]=\"name={name}\";\n\
-             __attribute__((section(\".modinfo\"),used)) static const char l[]=\"alias={alias}\";\n{more}\n"
-        )
-    };
-    let exports = "int shared(void){return 1;} extern int shared(void);\n\
-        __attribute__((section(\"__ksymtab_strings\"),used)) static const char s[]=\"shared\";";
-    let uses = "extern int shared(void); int other(void){return shared();}";
-    for (name, alias, more) in [
-        ("a-one", "virtio:d00000002v*", exports),
-        ("b-two", "pci:v00001AF4d*sv*sd*bc*sc*i*", uses),
-    ] {
-        let c = dir.path().join(format!("{name}.c"));
-        std::fs::write(&c, source(&name.replace('-', "_"), alias, more)).unwrap();
-        let ko = kernel.join(format!("{name}.ko"));
-        oracle::ok("cc", &["-c", "-o", ko.to_str().unwrap(), c.to_str().unwrap()]);
-    }
-    oracle::ok("depmod", &["-b", dir.path().to_str().unwrap(), "1.0"]);
+    let all = [
+        ("kernel/a-one.ko", "virtio:d00000002v*", &[][..]),
+        ("kernel/b-two.ko", "pci:v00001AF4d*sv*sd*bc*sc*i*", &["a_one"]),
+    ];
+    modules(dir.path(), "1.0", &all);
     dir
+}
+
+/// Puts modules below `lib/modules/RELEASE` of `root`: each has a path, a device it serves, and others that it needs; and
+/// runs depmod.
+pub fn modules(root: &Path, release: &str, all: &[(&str, &str, &[&str])]) {
+    for (path, alias, needs) in all {
+        let ko = root.join(format!("lib/modules/{release}")).join(path);
+        std::fs::create_dir_all(ko.parent().unwrap()).unwrap();
+        let name = h2k_boot::kernel::module_name(path).unwrap();
+        let info = |text: String, n: usize| {
+            format!("__attribute__((section(\".modinfo\"),used)) static const char i{n}[]=\"{text}\";\n")
+        };
+        let mut source = info(format!("name={name}"), 0) + &info(format!("alias={alias}"), 1);
+        source += &format!(
+            "int sym_{name}(void){{return 1;}}\n\
+             __attribute__((section(\"__ksymtab_strings\"),used)) static const char s[]=\"sym_{name}\";\n"
+        );
+        for need in *needs {
+            source += &format!("extern int sym_{need}(void); int use_{need}(void){{return sym_{need}();}}\n");
+        }
+        let c = ko.with_extension("c");
+        std::fs::write(&c, source).unwrap();
+        oracle::ok("cc", &["-c", "-o", ko.to_str().unwrap(), c.to_str().unwrap()]);
+        std::fs::remove_file(c).unwrap();
+    }
+    oracle::ok("depmod", &["-b", root.to_str().unwrap(), release]);
 }
 
 fn index(dir: &tempfile::TempDir, name: &str) -> Index {
@@ -78,4 +91,125 @@ fn a_key_is_found_and_no_other() {
     for key in ["b_tw", "b_two_", "", "zzz", "b-two"] {
         assert!(index.get(key).unwrap().is_empty(), "{key}");
     }
+}
+
+fn entries(index: &Index) -> Entries {
+    Entries::of(index, &mut Meter::new(Limits::default())).unwrap()
+}
+
+#[test]
+fn what_was_read_and_written_says_the_same() {
+    let dir = made();
+    for name in ["modules.dep.bin", "modules.alias.bin", "modules.symbols.bin"] {
+        let bytes = std::fs::read(dir.path().join("lib/modules/1.0").join(name)).unwrap();
+        let once = entries(&Index::open(bytes.clone()).unwrap());
+        let written = once.to_bytes().unwrap();
+        assert_eq!(entries(&Index::open(written.clone()).unwrap()), once, "{name}");
+        assert!(
+            written.len() <= bytes.len(),
+            "{name}: more nodes than depmod needs"
+        );
+    }
+}
+
+#[test]
+fn random_keys_are_found_again_and_no_others() {
+    let mut rng = Rng::new(0x6b6d_6f64);
+    for _ in 0..300 {
+        let (mut all, mut model) = (Entries::default(), BTreeMap::<String, Vec<(u32, String)>>::new());
+        for _ in 0..rng.below(60) {
+            // Few letters, so that keys are beginnings of each other.
+            let key: String = (0..rng.below(7))
+                .map(|_| ['a', 'b', '*', ':', '\u{7f}'][rng.below(5) as usize])
+                .collect();
+            let (priority, text) = (rng.below(5) as u32, format!("v{}", rng.below(4)));
+            all.add(&key, priority, &text);
+            let values = model.entry(key).or_default();
+            if values.iter().all(|v| v.1 != text) {
+                values.push((priority, text));
+                values.sort_by_key(|v| v.0);
+            }
+        }
+        let index = Index::open(all.to_bytes().unwrap()).unwrap();
+        assert_eq!(entries(&index), all);
+        for (key, values) in &model {
+            let found: Vec<_> = index
+                .get(key)
+                .unwrap()
+                .into_iter()
+                .map(|v| (v.priority, v.text))
+                .collect();
+            assert_eq!(&found, values, "{key:?}");
+        }
+        assert!(index.get("abz").unwrap().is_empty());
+    }
+}
+
+#[test]
+fn keys_that_kmod_could_not_ask_for_are_refused() {
+    for key in ["ä", "a\0b", &"x".repeat(2000)] {
+        let mut all = Entries::default();
+        all.add(key, 0, "m");
+        assert_eq!(all.to_bytes().unwrap_err().class(), h2k_block::Class::Unsupported);
+    }
+}
+
+#[test]
+fn modprobe_takes_what_was_merged() {
+    let dir = made();
+    let root = dir.path().to_str().unwrap();
+    let below = dir.path().join("lib/modules/1.0");
+    let add = |name: &str, edit: &dyn Fn(&mut Entries)| {
+        let mut all = entries(&index(&dir, name));
+        edit(&mut all);
+        std::fs::write(below.join(name), all.to_bytes().unwrap()).unwrap();
+    };
+    std::fs::copy(below.join("kernel/b-two.ko"), below.join("kernel/c_three.ko")).unwrap();
+    add("modules.dep.bin", &|all| {
+        all.put("c_three", "kernel/c_three.ko: kernel/b-two.ko kernel/a-one.ko");
+    });
+    add("modules.alias.bin", &|all| {
+        all.add("virtio:d00000008v*", 0, "c_three")
+    });
+    // The texts would say otherwise: kmod reads the other form.
+    std::fs::remove_file(below.join("modules.dep")).unwrap();
+    std::fs::remove_file(below.join("modules.alias")).unwrap();
+    let said = oracle::ok(
+        "modprobe",
+        &["-d", root, "-S", "1.0", "--show-depends", "c_three"],
+    );
+    let said: Vec<_> = said
+        .lines()
+        .map(|l| l.trim().rsplit('/').next().unwrap())
+        .collect();
+    assert_eq!(said, ["a-one.ko", "b-two.ko", "c_three.ko"]);
+    for (device, module) in [
+        ("virtio:d00000008v00001AF4", "c_three"),
+        ("virtio:d00000002v00001AF4", "a_one"),
+        ("pci:v00001AF4d00001042sv00sd00bc00sc00i00", "b_two"),
+    ] {
+        let said = oracle::ok("modprobe", &["-d", root, "-S", "1.0", "-R", device]);
+        assert_eq!(said.trim(), module);
+    }
+}
+
+#[test]
+fn texts_and_indexes_say_the_same() {
+    let dir = made();
+    let text = |name: &str| std::fs::read_to_string(dir.path().join("lib/modules/1.0").join(name)).unwrap();
+    let lines = |text: &str| {
+        let spoken = text.lines().filter(|l| !l.starts_with('#'));
+        let mut lines: Vec<String> = spoken.map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let dep = entries(&index(&dir, "modules.dep.bin"));
+    assert_eq!(lines(&dep.to_dependencies()), lines(&text("modules.dep")));
+    let read = Entries::of_dependencies(&text("modules.dep"));
+    assert_eq!(lines(&read.to_dependencies()), lines(&text("modules.dep")));
+    let alias = entries(&index(&dir, "modules.alias.bin"));
+    assert_eq!(lines(&alias.to_aliases()), lines(&text("modules.alias")));
+    let read = Entries::of_aliases("# x\nalias a-b[0-9]-c d-e f\nalias a-b[0-9]-c other\n");
+    let found: Vec<_> = read.get("a_b[0-9]_c").iter().map(|v| v.text.as_str()).collect();
+    assert_eq!(found, ["d-e", "other"]);
 }

@@ -6,10 +6,16 @@
 //! ```
 //! A reference is an offset whose four highest bits say which of the three parts the node has.
 
+mod entries;
+
+pub use entries::Entries;
+
 use crate::bytes::{be32, index, text};
 use h2k_block::{Class, Error, Meter, Result};
 
 const MAGIC: u32 = 0xb007_f457;
+/// Version 2.1, which every `depmod` of the last fifteen years writes.
+const VERSION: u32 = 0x0002_0001;
 const PREFIX: u32 = 0x8000_0000;
 const VALUES: u32 = 0x4000_0000;
 const CHILDREN: u32 = 0x2000_0000;

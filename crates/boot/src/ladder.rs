@@ -192,7 +192,7 @@ fn in_initramfs(kernel: &Kernel, module: &str, parameters: &str) -> (Reach, Opti
 }
 
 /// `modprobe.blacklist=`, `module_blacklist=`, `rd.driver.blacklist=`.
-fn blocked_by_parameter(parameters: &str, module: &str) -> bool {
+pub(crate) fn blocked_by_parameter(parameters: &str, module: &str) -> bool {
     const KEYS: [&str; 3] = ["modprobe.blacklist=", "module_blacklist=", "rd.driver.blacklist="];
     let lists = parameters
         .split_whitespace()

@@ -10,10 +10,12 @@
 //! * [`initramfs::walk`] and [`initramfs::cpio::Reader`] go through images without unpacking them as a whole;
 //!   [`kmod::Index`] reads what `depmod` writes.
 //! * [`ladder()`] says on which disk controllers a kernel would find its root, as it is.
+//! * [`initramfs::segment::plan`] says what to put behind an image so that it finds its root on virtio, and
+//!   [`persist::persist`] what the guest's own tools have to be told so that their next image has the drivers, too.
 //!
 //! Everything is read from the files of a [`h2k_guest::Tree`] by a [`h2k_guest::Look`]; nothing is run.
 //!
-//! Non-goals: changing anything; rating what was found, which depends on more than booting.
+//! Non-goals: writing to guests, for what is to be changed is handed back as bytes; rating what was found, which depends on more than booting.
 
 mod bytes;
 mod firmware;
@@ -23,6 +25,7 @@ pub mod kmod;
 mod ladder;
 mod loader;
 pub mod naming;
+pub mod persist;
 
 pub use firmware::{BootCode, Firmware};
 pub use initramfs::{Compression, Generator, Initramfs, Leftover, LeftoverKind};

@@ -20,16 +20,17 @@ pub fn boot(files: &[(&str, &[u8])]) -> Boot {
 }
 
 pub fn boot_of(fs: MemFs) -> (Boot, Vec<h2k_guest::Unread>) {
-    let fs = Arc::new(fs);
-    let tree = Tree::new("/dev/sda1", fs);
-    let guest = Guest::of(
-        vec![Device::with_fs("/dev/sda1", MemFs::new())],
-        &Limits::default(),
-    );
-    let look = Look::new(&tree, &Limits::default());
-    let (boot, mut unread) = h2k_boot::read(&look, &guest);
-    unread.extend(look.take_unread());
-    (boot, unread)
+    looked(fs, &Limits::default(), |look, boot| (boot, look.take_unread()))
+}
+
+/// What `ask` answers of a guest with this filesystem, and of how it boots.
+pub fn looked<T>(fs: MemFs, limits: &Limits, ask: impl FnOnce(&Look<'_>, Boot) -> T) -> T {
+    let tree = Tree::new("/dev/sda1", Arc::new(fs));
+    let guest = Guest::of(vec![Device::with_fs("/dev/sda1", MemFs::new())], limits);
+    let look = Look::new(&tree, limits);
+    let (boot, unread) = h2k_boot::read(&look, &guest);
+    look.remember(unread);
+    ask(&look, boot)
 }
 
 /// A kernel's file: the head that the boot protocol asks for, and a version.

@@ -1,43 +1,16 @@
 //! Damaged files end in answers, soon and in bounded memory.
 
-use crate::door::knock;
+use crate::door::{cpio, knock};
 use h2k_testkit::mutate::damage;
 use h2k_testkit::rng::Rng;
 
-/// A small archive of cpio, made by hand.
+/// A small image.
 pub fn archive() -> Vec<u8> {
-    let mut out = Vec::new();
-    let files: [(&str, &[u8]); 4] = [
+    cpio(&[
         ("conf/initramfs.conf", b"MODULES=most\n"),
         ("lib/modules/6/a.ko", b"elf"),
         ("lib/modules/6/modules.dep", b"a.ko:\n"),
-        ("TRAILER!!!", b""),
-    ];
-    for (name, content) in files {
-        let numbers = [
-            1,
-            0o100_644,
-            0,
-            0,
-            1,
-            0,
-            content.len(),
-            0,
-            0,
-            0,
-            0,
-            name.len() + 1,
-            0,
-        ];
-        out.extend(b"070701");
-        out.extend(numbers.iter().flat_map(|n| format!("{n:08x}").into_bytes()));
-        out.extend(name.bytes());
-        out.push(0);
-        out.resize(out.len().next_multiple_of(4), 0);
-        out.extend(content);
-        out.resize(out.len().next_multiple_of(4), 0);
-    }
-    out
+    ])
 }
 
 /// A program with the sections of a unified kernel image.
@@ -75,8 +48,20 @@ fn a_hundred_thousand_mutations_end_in_answers() {
     let modules = crate::kmod::made();
     let index = std::fs::read(modules.path().join("lib/modules/1.0/modules.alias.bin")).unwrap();
     let archive = archive();
+    let dep = std::fs::read(modules.path().join("lib/modules/1.0/modules.dep.bin")).unwrap();
+    let tied = cpio(&[
+        (
+            "usr/lib/dracut/hooks/initqueue/finished/devexists-\\x2fdev\\x2fsda2.sh",
+            b"[ -e x ]\n",
+        ),
+        ("etc/modprobe.d/x.conf", b"blacklist virtio_blk\n"),
+        ("etc/cmdline.d/x.conf", b"root=/dev/sda1 resume=/dev/sda2\n"),
+        ("etc/crypttab", b"a /dev/sda1 none luks\n"),
+        ("usr/lib/modules/6/modules.dep.bin", &dep),
+    ]);
     let seeds = [
         archive.clone(),
+        tied,
         crate::common::packed("gzip", &["-n"], &archive),
         crate::common::packed("xz", &["--check=crc32"], &archive),
         crate::common::packed("xz", &["--format=lzma"], &archive),

@@ -7,7 +7,7 @@ use h2k_boot::{Compression, Generator, Initramfs, LeftoverKind};
 use h2k_testkit::oracle;
 
 /// Program, arguments, what it makes.
-const PACKERS: [(&str, &[&str], Compression); 7] = [
+pub const PACKERS: [(&str, &[&str], Compression); 7] = [
     ("cat", &[], Compression::None),
     ("gzip", &["-9", "-n"], Compression::Gzip),
     ("xz", &["--check=crc32"], Compression::Xz),

@@ -2,6 +2,7 @@
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
@@ -15,3 +16,4 @@ mod door;
 mod initramfs;
 mod kmod;
 mod loaders;
+mod segment;

@@ -59,9 +59,13 @@ impl<'a, 'd> Lz4<'a, 'd> {
     fn next(&mut self) -> io::Result<bool> {
         loop {
             let Some(len) = le32(self.stream.peek(4)?, 0) else {
-                // Up to three bytes of padding, which no kernel minds.
-                let left = self.stream.peek(4)?.len();
-                self.stream.consume(left);
+                // Up to three bytes of padding, which no kernel minds. Zeros are not the segment's.
+                let left = self.stream.peek(4)?;
+                let junk = left
+                    .iter()
+                    .rposition(|b| *b != 0)
+                    .map_or(0, |at| at.saturating_add(1));
+                self.stream.consume(junk);
                 return Ok(false);
             };
             match len {

@@ -1,6 +1,7 @@
 //! What is kept of an image while it is walked through: names that matter and small files.
 
 use super::cpio::Entry;
+use super::listing::{Listing, Node};
 use super::walk::{Content, Segment, walk};
 use crate::bytes::shown;
 use crate::kernel::{dependencies, module_name};
@@ -33,6 +34,12 @@ pub(super) struct Contents {
     pub(super) links: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Paths that tell who made the image.
     pub(super) marks: BTreeSet<String>,
+    /// Every name, where the image is to be added to. Paths of files are then free of links.
+    pub(super) listing: Option<Listing>,
+    /// Files that were not kept although they matter, for they are too large.
+    pub(super) skipped: BTreeSet<Vec<u8>>,
+    /// What the kept files weigh.
+    kept: u64,
 }
 
 /// Directories whose files say how the image looks for its root, without `usr/` in front.
@@ -65,50 +72,79 @@ const ROOT: [&str; 7] = [
 ];
 
 impl Contents {
-    /// Walks through the image on `disk`. What could be read before damage is there all the same.
-    pub(super) fn read(disk: &dyn BlockRead, meter: &mut Meter) -> (Self, Result<()>) {
-        let mut contents = Self::default();
-        let mut segments = Vec::new();
-        let mut kept = 0;
-        let outcome = walk(disk, meter, &mut segments, &mut |_, entry, content, meter| {
-            contents.take(entry, content, meter, &mut kept)
-        });
-        contents.segments = segments;
-        (contents, outcome)
+    /// Nothing yet, to be told every name.
+    pub(super) fn listing() -> Self {
+        Self {
+            listing: Some(Listing::default()),
+            ..Self::default()
+        }
     }
 
-    fn take(
-        &mut self,
-        entry: &Entry,
-        content: &mut dyn Content,
-        meter: &mut Meter,
-        kept: &mut u64,
-    ) -> Result<()> {
+    /// Walks through the image on `disk`, which comes behind what is there already. What could be read before damage is
+    /// there all the same.
+    pub(super) fn read(&mut self, disk: &dyn BlockRead, meter: &mut Meter) -> Result<()> {
+        let mut segments = Vec::new();
+        let outcome = walk(disk, meter, &mut segments, &mut |_, entry, content, meter| {
+            self.take(entry, content, meter)
+        });
+        self.segments = segments;
+        outcome
+    }
+
+    fn take(&mut self, entry: &Entry, content: &mut dyn Content, meter: &mut Meter) -> Result<()> {
         let path = entry.path();
         if let Ok(name) = std::str::from_utf8(path) {
             self.name(name);
         }
-        if entry.is_dir() || self.links.len().max(self.files.len()) > NAMES {
-            return Ok(());
-        }
+        let mut target = None;
         if entry.is_link() {
-            if wanted(path).is_some() || path == b"sbin/init" || path == b"usr/sbin/init" {
-                let target = content.read(4096, meter)?;
+            let matters = wanted(path).is_some() || path == b"sbin/init" || path == b"usr/sbin/init";
+            if matters || self.listing.is_some() {
+                target = Some(content.read(4096, meter)?);
+            }
+            if let Some(target) = target.clone().filter(|_| matters && self.links.len() < NAMES) {
                 self.links.insert(path.to_vec(), target);
             }
+        }
+        let place = match &mut self.listing {
+            Some(listing) => {
+                let mode = entry.mode;
+                let Some(place) = listing.add(path, Node { mode, target }) else {
+                    return Ok(());
+                };
+                place
+            }
+            None => path.to_vec(),
+        };
+        if entry.is_link() {
+            self.files.remove(&place);
+        }
+        if entry.is_dir() || entry.is_link() || self.files.len() > NAMES {
             return Ok(());
         }
-        let Some(most) = wanted(path).filter(|_| entry.size > 0) else {
+        let mut most = wanted(&place);
+        if self.listing.is_some() {
+            most = most.or_else(|| wanted_to_add(&place));
+        }
+        // Of several names of one file, the last one brings the content.
+        let Some(most) = most.filter(|_| entry.size > 0 || entry.nlink < 2) else {
             return Ok(());
         };
         // A file that is read in part would be read wrong; the head of a program says what it is.
-        let program = path == b"init" || path == b"linuxrc";
-        if (entry.size > most && !program) || kept.saturating_add(entry.size.min(most)) > ALL {
-            return Ok(());
+        let program = place == b"init" || place == b"linuxrc";
+        self.skipped.remove(&place);
+        if entry.size > most || self.kept.saturating_add(entry.size.min(most)) > ALL {
+            if self.skipped.len() < NAMES {
+                self.skipped.insert(place.clone());
+            }
+            if !program || self.kept.saturating_add(most) > ALL {
+                self.files.remove(&place);
+                return Ok(());
+            }
         }
         let bytes = content.read(most, meter)?;
-        *kept = kept.saturating_add(crate::bytes::wide(bytes.len()));
-        self.files.insert(path.to_vec(), bytes);
+        self.kept = self.kept.saturating_add(crate::bytes::wide(bytes.len()));
+        self.files.insert(place, bytes);
         Ok(())
     }
 
@@ -184,7 +220,7 @@ impl Contents {
             if path.ends_with(b"/modules.dep") {
                 indexes.push(shown(path));
                 named.extend(dependencies(&Text::new(path, bytes)).into_keys());
-            } else if path.ends_with(b"/modules.dep.bin") {
+            } else if path.ends_with(b"/modules.dep.bin") && !bytes.is_empty() {
                 match Index::open(bytes.clone()) {
                     Ok(index) => {
                         indexes.push(shown(path));
@@ -205,6 +241,19 @@ impl Contents {
         }
         (missing, indexes)
     }
+}
+
+/// How much more is kept of an image that is to be added to: whole indexes, and what waits for devices.
+fn wanted_to_add(path: &[u8]) -> Option<u64> {
+    let path = std::str::from_utf8(path).ok()?;
+    let plain = path.strip_prefix("usr/").unwrap_or(path);
+    if plain.starts_with("lib/modules/") {
+        let index = ["/modules.alias", "/modules.alias.bin", "/modules.softdep"];
+        return index.iter().any(|i| plain.ends_with(i)).then_some(INDEX);
+    }
+    let waits = plain.contains("/hooks/initqueue/finished/devexists-");
+    let more = ["lib/dracut/modules.txt", "etc/systemd/system/"];
+    (waits || more.iter().any(|start| plain.starts_with(start))).then_some(SMALL)
 }
 
 /// How much of a file is kept, if it is.

@@ -65,6 +65,8 @@ pub struct Reader<R> {
     /// Bytes of the entry's content and padding that were not read.
     left: u64,
     padding: u64,
+    /// Whether what was consumed ends with the end of an archive.
+    closed: bool,
 }
 
 impl<R: BufRead> Reader<R> {
@@ -75,6 +77,7 @@ impl<R: BufRead> Reader<R> {
             taken: 0,
             left: 0,
             padding: 0,
+            closed: false,
         }
     }
 
@@ -82,6 +85,12 @@ impl<R: BufRead> Reader<R> {
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// Whether the last archive had the entry that ends it. Without, kernels take what follows for more of it.
+    #[must_use]
+    pub fn closed(&self) -> bool {
+        self.closed
     }
 
     /// The next entry; what was not read of the last one is skipped. After the end of an archive, zeros are skipped and
@@ -100,7 +109,8 @@ impl<R: BufRead> Reader<R> {
                 return Ok(None);
             }
             let entry = self.head(meter)?;
-            if entry.name != b"TRAILER!!!" {
+            self.closed = entry.name == b"TRAILER!!!";
+            if !self.closed {
                 return Ok(Some(entry));
             }
         }

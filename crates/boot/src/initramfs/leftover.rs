@@ -214,7 +214,7 @@ pub(crate) fn parameters(text: &str) -> impl Iterator<Item = (LeftoverKind, Stri
 }
 
 /// The device that a hook of dracut, or a unit of systemd, waits for.
-fn awaited(mark: &str) -> Option<String> {
+pub(super) fn awaited(mark: &str) -> Option<String> {
     if let Some((_, name)) = mark.split_once("initqueue/finished/devexists-") {
         let name = name.strip_suffix(".sh")?;
         return Some(unescaped(name));

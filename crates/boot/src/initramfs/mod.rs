@@ -7,11 +7,14 @@
 //! Follows the kernel's `Documentation/driver-api/early-userspace/buffer-format.rst`: segments are unpacked one after
 //! the other into one tree, later files replace earlier ones. Nothing is unpacked as a whole: entries pass by.
 
+mod archive;
 mod blocks;
 mod codec;
 mod collect;
 pub mod cpio;
 mod leftover;
+mod listing;
+pub mod segment;
 mod source;
 mod walk;
 
@@ -102,27 +105,32 @@ impl Initramfs {
     #[must_use]
     pub fn read(disk: &dyn BlockRead, path: &str, limits: &Limits) -> (Self, Vec<Error>) {
         let mut meter = Meter::new(*limits);
-        let (contents, outcome) = Contents::read(disk, &mut meter);
+        let mut contents = Contents::default();
+        let outcome = contents.read(disk, &mut meter);
         let mut errors: Vec<Error> = outcome.err().into_iter().collect();
+        let image = Self::of(&contents, path, disk.len(), &mut errors);
+        (image, errors)
+    }
+
+    fn of(contents: &Contents, path: &str, size: u64, errors: &mut Vec<Error>) -> Self {
         let (unindexed, indexes) = contents.unindexed(&mut |file, e| {
             errors.push(Error::new(e.class(), format!("{file}: {e}")));
         });
-        let image = Self {
+        Self {
             path: path.to_owned(),
-            size: disk.len(),
+            size,
             complete: errors.is_empty(),
-            generator: generator(&contents, path),
-            host_only: leftover::host_only(&contents, path),
+            generator: generator(contents, path),
+            host_only: leftover::host_only(contents, path),
             nested_root: contents.marks.iter().any(|m| m.ends_with("-root.img")),
             releases: contents.releases.iter().cloned().collect(),
             modules: contents.modules.keys().cloned().collect(),
             indexes,
             unindexed,
-            blocked: leftover::blocked(&contents, path),
-            leftovers: leftover::find(&contents, path),
-            segments: contents.segments,
-        };
-        (image, errors)
+            blocked: leftover::blocked(contents, path),
+            leftovers: leftover::find(contents, path),
+            segments: contents.segments.clone(),
+        }
     }
 
     /// Whether the module of that name is in it.

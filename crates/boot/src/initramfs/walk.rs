@@ -31,6 +31,9 @@ pub struct Segment {
     pub plain_length: u64,
     /// How many entries it has.
     pub entries: u64,
+    /// Whether its last archive has the entry that ends it. Without, kernels take what follows for more of it.
+    #[serde(skip)]
+    pub closed: bool,
 }
 
 /// The content of the entry that is being visited.
@@ -114,6 +117,7 @@ fn one(
         compression,
         plain_length: 0,
         entries: 0,
+        closed: false,
     };
     let outcome = if compression == Compression::None {
         entries(Reader::new(&mut *stream), number, &mut segment, meter, visit)
@@ -155,6 +159,7 @@ fn entries<R: BufRead>(
         }
     };
     segment.plain_length = reader.taken();
+    segment.closed = reader.closed();
     outcome
 }
 

@@ -73,6 +73,8 @@ pub trait FsWrite: FsRead {
     /// Moves a name. What has the new name is replaced, as `rename(2)` does: a directory only by a directory and only
     /// when it is empty. Two names of one node stay as they are.
     ///
+    /// Where a node is the place of a name, as in FAT, what was moved has another one now: look it up again.
+    ///
     /// # Errors
     /// [`Class::NotFound`] when there is no such name, [`Class::Exists`] when the directory to be replaced is not
     /// empty, [`Class::Invalid`] for a directory that would be moved into itself.

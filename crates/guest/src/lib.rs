@@ -14,8 +14,9 @@
 //! * [`Look`] reads files to learn from them, and tells where each [`Fact`] was read and what could not be.
 //! * [`registry`] opens the hives of a Windows guest and asks them for facts.
 //! * [`Tree`] is the result: several filesystems under one root, asked by path or by [`Place`].
+//! * [`open_writer`] opens one filesystem for writing into an overlay.
 //!
-//! Nothing is written: a journal is replayed in memory. A path is resolved inside the tree and nowhere else; there is
+//! Nothing else is written: a journal is replayed in memory. A path is resolved inside the tree and nowhere else; there is
 //! no outside that a link could lead to. Names are bytes.
 //!
 //! Non-goals: images (disks are handed in), the host's files, changing a guest.
@@ -38,6 +39,7 @@ mod tree;
 mod walk;
 mod windows;
 mod wish;
+mod writer;
 
 pub use assemble::{Assembled, LeftOut};
 pub use assembly::Assembly;
@@ -53,3 +55,4 @@ pub use tree::{Entry, Mount, Place, Tree};
 pub use walk::{Names, Next, Visit, Walk};
 pub use windows::windows_root;
 pub use wish::Wish;
+pub use writer::{can_write, open_writer};

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A disk of `megabytes` that `program` formatted.
-fn formatted(dir: &Path, megabytes: u64, program: &str, args: &[&str]) -> (String, Arc<dyn BlockRead>) {
+pub fn formatted(dir: &Path, megabytes: u64, program: &str, args: &[&str]) -> (String, Arc<dyn BlockRead>) {
     let path = dir.join("disk.img");
     std::fs::File::create(&path)
         .unwrap()
@@ -23,11 +23,11 @@ fn formatted(dir: &Path, megabytes: u64, program: &str, args: &[&str]) -> (Strin
     (path, disk)
 }
 
-fn disk(path: &str) -> Arc<dyn BlockRead> {
+pub fn disk(path: &str) -> Arc<dyn BlockRead> {
     Arc::new(FileDisk::open(Path::new(path), Access::Read, Sharing::Force).unwrap())
 }
 
-fn guest(disk: &Arc<dyn BlockRead>) -> Guest {
+pub fn guest(disk: &Arc<dyn BlockRead>) -> Guest {
     let volumes = scan(&[Disk::new(0, Arc::clone(disk))], &Limits::default()).unwrap();
     Guest::new(&volumes, &Limits::default())
 }

@@ -16,3 +16,4 @@ mod door;
 mod look;
 mod systems;
 mod tree;
+mod writer;

@@ -2,6 +2,7 @@
 
 use h2k_boot::Bus;
 use h2k_fs::Time;
+use serde::Deserialize;
 
 /// Where the guest comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +40,19 @@ pub struct Target {
     pub from: Option<Hypervisor>,
 }
 
+/// How far network fixes go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkLevel {
+    /// Names are tied to MAC addresses, in files of our own; the guest's stay as they are.
+    Conservative,
+    /// Conditions on drivers and MAC addresses of the old machine are changed, too.
+    #[default]
+    Moderate,
+    /// Where a MAC address changed, configuration is changed to the new one.
+    Aggressive,
+}
+
 /// Which fixes are asked, and how far they go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -48,6 +62,11 @@ pub struct Options {
     pub enable: Vec<String>,
     /// Fixes that are not wanted, by id.
     pub disable: Vec<String>,
+    /// How far network fixes go.
+    pub network: NetworkLevel,
+    /// Tools of VMware are kept from starting even where they harm nothing, and taken out at the first start if that
+    /// is prepared.
+    pub remove_vmware_tools: bool,
     /// The moment edits are stamped with.
     pub now: Time,
 }

@@ -44,6 +44,17 @@ impl Lab {
         self.fs.file(path, text).unwrap();
     }
 
+    /// Puts a link into the guest.
+    pub fn link(&mut self, path: &str, target: &str) {
+        let (dir, name) = path.rsplit_once('/').unwrap();
+        // A file makes the directories; it does not stay.
+        let helper = format!("{dir}/.made");
+        self.file(&helper, "");
+        let node = resolve(&self.fs, dir.as_bytes(), &mut meter()).unwrap().unwrap();
+        self.fs.remove(node, b".made").unwrap();
+        self.fs.symlink(node, name.as_bytes(), target.as_bytes()).unwrap();
+    }
+
     /// Gives a file a mode and an owner.
     pub fn owned(&mut self, path: &str, mode: u16, uid: u32, gid: u32) {
         let node = resolve(&self.fs, path.as_bytes(), &mut meter()).unwrap().unwrap();

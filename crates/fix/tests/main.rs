@@ -10,6 +10,8 @@
     unreachable_pub
 )]
 
+mod agents;
 mod caches;
 mod draft;
 mod lab;
+mod network;

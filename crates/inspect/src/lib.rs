@@ -43,6 +43,7 @@ pub use compare::{
     Comparison, DiskUsage, Profile, ProfileFilesystems, ProfileOs, ProfileServices, Reason, compare,
 };
 pub use doctor::{DOCTOR_SCHEMA, Diagnosis, Finding, Level, SystemDiagnosis, Verdict, diagnose};
+pub use linux::network_of as linux_network;
 pub use mounts::{MountPoint, Mounts, NotMounted};
 pub use report::{Inspection, SCHEMA, Section, SystemFacts, inspect, inspect_system, inspect_trees, schema};
 pub use topic::{Topic, Topics};

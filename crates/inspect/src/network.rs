@@ -288,3 +288,26 @@ impl Connection {
         }
     }
 }
+
+impl Network {
+    /// Whether something ties a name, or the connection that uses it, to a MAC address.
+    #[must_use]
+    pub fn ties(&self, connection: &Connection, name: &str) -> bool {
+        let rule = self
+            .names
+            .iter()
+            .any(|r| r.ignored.is_none() && r.name.as_deref() == Some(name) && !r.matching.macs.is_empty());
+        // A MAC address with a name beside it that does not fit any more matches nothing.
+        let by_mac = !connection.matching.macs.is_empty();
+        rule || (by_mac && (connection.set_name.is_some() || connection.matching.names.is_empty()))
+    }
+}
+
+/// Whether a name is one that hardware gets, by its slot, its address or its turn: `ens192`, `eth0`.
+#[must_use]
+pub fn hardware_name(name: &str) -> bool {
+    let rest = ["ens", "enp", "eno", "enx", "enX", "eth", "em", "p"]
+        .iter()
+        .find_map(|p| name.strip_prefix(p));
+    rest.is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()) && !r.contains(['.', ':', '@']))
+}

@@ -1,6 +1,9 @@
 //! The fixes, in the order they are asked.
 
+mod agents;
 mod caches;
+mod network;
+mod text;
 
 use crate::finding::Finding;
 use crate::view::View;
@@ -33,7 +36,7 @@ pub trait Fix: Send + Sync {
 }
 
 /// Adding a fix is adding a line. The order matters where one sees what another did.
-static FIXES: &[&dyn Fix] = &[&caches::Caches];
+static FIXES: &[&dyn Fix] = &[&caches::Caches, &network::Names, &agents::Agents];
 
 /// All of them, in the order they are asked.
 #[must_use]

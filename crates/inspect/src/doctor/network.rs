@@ -1,7 +1,7 @@
 //! Whether interfaces keep the names that the configuration calls them by.
 
 use super::{Finding, Level, Patient};
-use crate::network::{Connection, Network};
+use crate::network::{Network, hardware_name};
 
 pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     let Some(network) = patient.facts.network.as_ref().map(|s| &s.found) else {
@@ -15,10 +15,10 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
         let Some(name) = connection.interface.as_ref() else {
             continue;
         };
-        if !physical(&name.value) {
+        if !hardware_name(&name.value) {
             continue;
         }
-        if pinned(network, connection, &name.value) {
+        if network.ties(connection, &name.value) {
             let why = format!("{} is found by its MAC address: keep it", name.value);
             findings.push(Finding::new("network", Level::Ok, why).read([connection.source.clone()]));
         } else if name.value.starts_with("eth") && (switched || only(network)) {
@@ -53,30 +53,11 @@ pub(super) fn check(patient: &Patient<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a name is one that hardware gets.
-fn physical(name: &str) -> bool {
-    let rest = ["ens", "enp", "eno", "enx", "eth", "em", "p"]
-        .iter()
-        .find_map(|p| name.strip_prefix(p));
-    rest.is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()) && !r.contains(['.', ':', '@']))
-}
-
 fn only(network: &Network) -> bool {
     network
         .connections
         .iter()
-        .filter(|c| c.interface.as_ref().is_some_and(|i| physical(&i.value)))
+        .filter(|c| c.interface.as_ref().is_some_and(|i| hardware_name(&i.value)))
         .count()
         == 1
-}
-
-/// Whether something ties the name, or the connection, to a MAC address.
-fn pinned(network: &Network, connection: &Connection, name: &str) -> bool {
-    let rule = network
-        .names
-        .iter()
-        .any(|r| r.ignored.is_none() && r.name.as_deref() == Some(name) && !r.matching.macs.is_empty());
-    // A MAC address with a name beside it that does not fit any more matches nothing.
-    let by_mac = !connection.matching.macs.is_empty();
-    rule || (by_mac && (connection.set_name.is_some() || connection.matching.names.is_empty()))
 }

@@ -25,6 +25,7 @@ pub(crate) use containers::look as containers;
 pub(crate) use environment::look as environment;
 pub(crate) use firewall::look as firewall;
 pub(crate) use network::look as network;
+pub use network::read as network_of;
 pub(crate) use network::{address_with, hosts, with_length};
 pub(crate) use os::look as os;
 pub(crate) use packages::look as packages;

@@ -32,6 +32,12 @@ use crate::report::Asking;
 use h2k_guest::Look;
 
 pub(crate) fn look(_: &Asking<'_>, look: &Look<'_>) -> Network {
+    read(look)
+}
+
+/// How a Linux system is connected, by its files: for whoever wants that alone.
+#[must_use]
+pub fn read(look: &Look<'_>) -> Network {
     let mut connections = nm::look(look);
     connections.extend(netplan::look(look));
     connections.extend(networkd::look(look));

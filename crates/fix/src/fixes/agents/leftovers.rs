@@ -1,0 +1,269 @@
+//! What agents and hypervisors leave in configuration: package sources, consoles, programs that start with a desktop,
+//! drivers of X.
+
+use crate::edit::Edit;
+use crate::finding::Finding;
+use crate::fixes::text::{Becomes, files, lines, read, shown};
+use crate::view::View;
+use h2k_guest::Source;
+
+pub(super) fn look(view: &View<'_>) -> Vec<Finding> {
+    let mut findings = repositories(view);
+    findings.extend(inittab(view));
+    findings.extend(autostart(view));
+    findings.extend(screens(view));
+    findings
+}
+
+fn changed(path: &[u8], content: String, why: String) -> Finding {
+    Finding::change(why, vec![Edit::write(path, content)]).read([Source::file(path)])
+}
+
+/// Package sources at VMware, which fail or wait without its network.
+fn repositories(view: &View<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for dir in ["/etc/yum.repos.d", "/etc/zypp/repos.d"] {
+        for (path, text) in files(view, dir, &[".repo"]) {
+            if let Some(content) = disabled(&text) {
+                let why = format!("{} has packages of VMware, and is switched off", shown(&path));
+                findings.push(changed(&path, content, why));
+            }
+        }
+    }
+    findings
+}
+
+/// A file of sources with those at VMware switched off.
+fn disabled(text: &str) -> Option<String> {
+    let vmware = |line: &str| {
+        let (key, value) = line.split_once('=')?;
+        let host = value.trim().split_once("://")?.1;
+        let host = host.split(['/', ':']).next()?;
+        let key = key.trim();
+        let from = matches!(key, "baseurl" | "mirrorlist" | "metalink");
+        (from && (host == "vmware.com" || host.ends_with(".vmware.com"))).then_some(())
+    };
+    // Sections first: a switch may stand before or after the address.
+    let mut theirs = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with('[') {
+            theirs.push(false);
+        } else if vmware(line).is_some()
+            && let Some(last) = theirs.last_mut()
+        {
+            *last = true;
+        }
+    }
+    let has_switch = switches(text);
+    let mut at = 0_usize;
+    lines(text, |line| {
+        let said = line.trim();
+        if said.starts_with('[') {
+            let number = at;
+            at = at.saturating_add(1);
+            if theirs.get(number) == Some(&true) && has_switch.get(number) == Some(&false) {
+                return Becomes::This(format!("{line}\nenabled=0"));
+            }
+            return Becomes::Same;
+        }
+        let mine = at.checked_sub(1).and_then(|n| theirs.get(n)) == Some(&true);
+        match said.split_once('=') {
+            Some((key, value)) if mine && key.trim() == "enabled" && value.trim() != "0" => {
+                Becomes::This("enabled=0".to_owned())
+            }
+            _ => Becomes::Same,
+        }
+    })
+}
+
+/// Whether each section says if it is on.
+fn switches(text: &str) -> Vec<bool> {
+    let mut all = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            all.push(false);
+        } else if line
+            .split_once('=')
+            .is_some_and(|(key, _)| key.trim() == "enabled")
+            && let Some(last) = all.last_mut()
+        {
+            *last = true;
+        }
+    }
+    all
+}
+
+/// Consoles of Xen, which respawn for ever elsewhere; and those of a screen, which its tools take out.
+fn inittab(view: &View<'_>) -> Option<Finding> {
+    const PATH: &str = "/etc/inittab";
+    let text = read(view, PATH)?;
+    let xen = |line: &str| {
+        let mut words = line.split([':', ' ', '\t', '/']);
+        words.any(|word| matches!(word, "hvc0" | "xvc0"))
+    };
+    let had = text.lines().any(xen);
+    let used: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    let content = lines(&text, |line| {
+        if !line.starts_with('#') && line.contains(":respawn:") && xen(line) {
+            return Becomes::This(format!("#{line}"));
+        }
+        let Some(plain) = line.strip_prefix('#').filter(|_| had) else {
+            return Becomes::Same;
+        };
+        let fields: Vec<&str> = plain.split(':').collect();
+        match fields.as_slice() {
+            [id, levels, "respawn", command]
+                if id.parse::<u8>().is_ok_and(|id| (1..=6).contains(&id))
+                    && levels.bytes().all(|b| b.is_ascii_digit())
+                    && command.contains("getty")
+                    && command.contains("tty")
+                    && !used.contains(id) =>
+            {
+                Becomes::This(plain.to_owned())
+            }
+            _ => Becomes::Same,
+        }
+    })?;
+    let why = format!("{PATH} has consoles of Xen only; those of a screen are there again");
+    Some(changed(PATH.as_bytes(), content, why))
+}
+
+/// What starts with every desktop.
+fn autostart(view: &View<'_>) -> Option<Finding> {
+    const PATH: &str = "/etc/xdg/autostart/vboxclient.desktop";
+    let text = read(view, PATH)?;
+    if text.lines().any(|line| line.trim() == "Hidden=true") {
+        return None;
+    }
+    let mut done = false;
+    let content = lines(&text, |line| {
+        if line.trim() == "[Desktop Entry]" && !done {
+            done = true;
+            return Becomes::This(format!("{line}\nHidden=true"));
+        }
+        Becomes::Same
+    })?;
+    let why = "the client of VirtualBox starts with every desktop, and is hidden from it".to_owned();
+    Some(changed(PATH.as_bytes(), content, why))
+}
+
+/// Drivers of X for screens and mice that hypervisors show.
+fn screens(view: &View<'_>) -> Vec<Finding> {
+    let mut all: Vec<(Vec<u8>, String)> = Vec::new();
+    for path in [
+        "/etc/X11/xorg.conf",
+        "/etc/X11/XF86Config",
+        "/etc/X11/XF86Config-4",
+    ] {
+        all.extend(read(view, path).map(|text| (path.as_bytes().to_vec(), text)));
+    }
+    all.extend(files(view, "/etc/X11/xorg.conf.d", &[".conf"]));
+    all.extend(
+        files(view, "/usr/share/X11/xorg.conf.d", &[".conf"])
+            .into_iter()
+            .filter(|(path, _)| {
+                // The distribution's own match what is there; only what VMware's installer adds does not.
+                shown(path).contains("vmware")
+            }),
+    );
+    let mut findings = Vec::new();
+    for (path, text) in all {
+        if let Some(content) = modern(view, &text) {
+            let why = format!(
+                "{} is for a screen or a mouse of another hypervisor",
+                shown(&path)
+            );
+            findings.push(changed(&path, content, why));
+        }
+    }
+    findings
+}
+
+fn modern(view: &View<'_>, text: &str) -> Option<String> {
+    // Whether a section names a driver that is replaced: then what else it says of the card is wrong, too.
+    let mut theirs = Vec::new();
+    for line in text.lines() {
+        let words = spoken(line);
+        match words.as_slice() {
+            ["section", ..] => theirs.push(false),
+            ["driver", driver] if replaced(driver) => {
+                if let Some(last) = theirs.last_mut() {
+                    *last = true;
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut at = 0_usize;
+    lines(text, |line| {
+        let lower = line.to_ascii_lowercase();
+        let words: Vec<&str> = lower
+            .split_whitespace()
+            .map(|word| word.trim_matches('"'))
+            .collect();
+        let mine = at.checked_sub(1).and_then(|n| theirs.get(n)) == Some(&true);
+        match words.as_slice() {
+            ["section", ..] => at = at.saturating_add(1),
+            ["driver", "vmmouse"] => return Becomes::This(with_driver(line, mouse(view))),
+            ["driver", driver] if replaced(driver) => return Becomes::This(with_driver(line, "modesetting")),
+            ["vendorname" | "boardname" | "busid", ..] if mine => return Becomes::This(format!("#{line}")),
+            _ => {}
+        }
+        Becomes::Same
+    })
+}
+
+/// The words of a line, in whatever case, for the few that are compared.
+fn spoken(line: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = line
+        .split_whitespace()
+        .map(|word| word.trim_matches('"'))
+        .collect();
+    for known in ["section", "driver"] {
+        if let Some(first) = words
+            .first_mut()
+            .filter(|first| first.eq_ignore_ascii_case(known))
+        {
+            *first = known;
+        }
+    }
+    words
+}
+
+fn replaced(driver: &str) -> bool {
+    ["vmware", "vboxvideo", "cirrus", "hyperv_fb"]
+        .iter()
+        .any(|known| driver.eq_ignore_ascii_case(known))
+}
+
+fn with_driver(line: &str, driver: &str) -> String {
+    let lead: String = line.chars().take_while(|c| c.is_whitespace()).collect();
+    format!("{lead}Driver \"{driver}\"")
+}
+
+/// The driver of X for mice that is installed.
+fn mouse(view: &View<'_>) -> &'static str {
+    let dirs = ["/usr/lib/xorg/modules/input", "/usr/lib64/xorg/modules/input"];
+    let libinput = dirs
+        .iter()
+        .any(|dir| view.look.exists(format!("{dir}/libinput_drv.so")));
+    if libinput { "libinput" } else { "evdev" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_at_vmware_are_switched_off_wherever_the_switch_stands() {
+        let text = "[a]\nenabled=1\nbaseurl=https://packages.vmware.com/tools/x\n[b]\nbaseurl=http://example.org/vmware.com\nenabled=1\n[c]\nbaseurl = http://packages.vmware.com:80/\n";
+        let after = "[a]\nenabled=0\nbaseurl=https://packages.vmware.com/tools/x\n[b]\nbaseurl=http://example.org/vmware.com\nenabled=1\n[c]\nenabled=0\nbaseurl = http://packages.vmware.com:80/\n";
+        assert_eq!(disabled(text).as_deref(), Some(after));
+        assert_eq!(disabled(after), None);
+        assert_eq!(disabled("[b]\nbaseurl=http://notvmware.com/\n"), None);
+    }
+}

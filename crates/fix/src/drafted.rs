@@ -4,13 +4,15 @@ use crate::diff;
 use crate::draft::{Draft, Moment};
 use crate::edit::Edit;
 use crate::finding::Finding;
-use h2k_block::{Class, Error, Meter, Result};
-use h2k_fs::{FileKind, FsRead, Time, parts};
+use crate::labels::{self, Label, Policy};
+use h2k_block::{Class, Error, Limits, Meter, Result};
+use h2k_fs::{FileKind, FsRead, Node, Time, parts};
+use h2k_guest::look::join;
 use h2k_guest::{Place, Tree};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes read at a time for a digest.
 const PIECE: usize = 1 << 20;
@@ -93,6 +95,9 @@ pub struct Drafted {
     /// The draft of each mount.
     of: Vec<usize>,
     changes: Vec<Change>,
+    policy: Policy,
+    /// New files whose label could not be told.
+    unlabelled: Mutex<Vec<String>>,
 }
 
 /// A name, and the directory it is in.
@@ -104,7 +109,8 @@ struct Named {
 impl Drafted {
     /// `tree` with no edits yet; what is made is stamped with `now`.
     #[must_use]
-    pub fn new(tree: &Tree, now: Time) -> Self {
+    pub fn new(tree: &Tree, now: Time, limits: &Limits) -> Self {
+        let policy = Policy::read(tree, limits);
         let mut drafts: Vec<(String, Arc<Draft>)> = Vec::new();
         let mut of = Vec::new();
         for mount in tree.mounts() {
@@ -130,6 +136,57 @@ impl Drafted {
             drafts,
             of,
             changes: Vec::new(),
+            policy,
+            unlabelled: Mutex::default(),
+        }
+    }
+
+    /// New files that SELinux should have a label for, and that none could be told for.
+    pub(crate) fn unlabelled(&self) -> Vec<String> {
+        self.pending().clone()
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Vec<String>> {
+        self.unlabelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives something new its SELinux label.
+    fn label(
+        &self,
+        dir: Place,
+        name: &[u8],
+        path: &[u8],
+        node: Node,
+        kind: FileKind,
+        meter: &mut Meter,
+    ) -> Result<()> {
+        let draft = self.draft(dir)?;
+        let bare = matches!(draft.facts().kind, "vfat" | "msdos" | "exfat" | "ntfs");
+        let labels = match &self.policy {
+            Policy::Off => return Ok(()),
+            _ if bare => return Ok(()),
+            Policy::On(labels) => Some(labels),
+            Policy::Unreadable => None,
+        };
+        // The policy knows paths free of links, but for the last part.
+        let (above, _) = path.split_at(path.iter().rposition(|b| *b == b'/').unwrap_or(0));
+        let above = match above {
+            b"" => Some(Vec::new()),
+            above => self.tree.canonical(above, meter)?,
+        };
+        let above = above.unwrap_or_default();
+        let full = join(if above == b"/" { b"" } else { &above }, name);
+        match labels.map_or(Label::Unknown, |labels| labels.of(&full, kind)) {
+            Label::Is(context) => {
+                let value = [context.as_bytes(), b"\0"].concat();
+                draft.set_xattr(node, labels::ATTRIBUTE, &value)
+            }
+            Label::None => Ok(()),
+            Label::Unknown => {
+                let shown = String::from_utf8_lossy(&full).into_owned();
+                self.pending().push(shown);
+                Ok(())
+            }
         }
     }
 
@@ -161,12 +218,14 @@ impl Drafted {
         }
         let before: Vec<Moment> = self.drafts.iter().map(|(_, draft)| draft.moment()).collect();
         let count = self.changes.len();
+        let unlabelled = self.pending().len();
         for edit in &finding.edits {
             if let Err(e) = self.edit(&finding.fix, edit, meter) {
                 for ((_, draft), moment) in self.drafts.iter().zip(before) {
                     draft.go_back(moment);
                 }
                 self.changes.truncate(count);
+                self.pending().truncate(unlabelled);
                 return Err(e.through(String::from_utf8_lossy(edit.path()).into_owned()));
             }
         }
@@ -243,6 +302,7 @@ impl Drafted {
         }
         let node = draft.create(dir.node, &name, mode)?;
         draft.replace(node, content)?;
+        self.label(dir, &name, path, node, FileKind::File, meter)?;
         let mut change = self.change(ChangeKind::Created, path, dir, meter)?;
         change.after = Some(stamp(content));
         change.diff = diff::unified(&change.path, b"", content);
@@ -268,7 +328,8 @@ impl Drafted {
             }
             draft.remove(dir.node, &name)?;
         }
-        draft.symlink(dir.node, &name, target)?;
+        let node = draft.symlink(dir.node, &name, target)?;
+        self.label(dir, &name, path, node, FileKind::Link, meter)?;
         let mut change = self.change(ChangeKind::Linked, path, dir, meter)?;
         change.to = Some(String::from_utf8_lossy(target).into_owned());
         Ok(Some(change))
@@ -317,6 +378,7 @@ impl Drafted {
                 Some(place) => place,
                 None => {
                     let node = self.draft(here)?.mkdir(here.node, part, mode)?;
+                    self.label(here, part, &so_far, node, FileKind::Dir, meter)?;
                     Place { node, ..here }
                 }
             };

@@ -26,6 +26,7 @@ mod drafted;
 mod edit;
 mod finding;
 mod fixes;
+mod labels;
 mod options;
 mod propose;
 mod view;

@@ -1,6 +1,7 @@
 //! Asking every fix.
 
 use crate::drafted::Drafted;
+use crate::edit::Edit;
 use crate::finding::{Finding, Outcome};
 use crate::fixes;
 use crate::options::{Options, Target};
@@ -51,7 +52,7 @@ pub fn propose(
     let (boot, mut unread) = h2k_boot::read(&before, guest);
     unread.extend(before.take_unread());
     let crypttab = Crypttab::read(&before.bytes("/etc/crypttab", 1 << 20).unwrap_or_default());
-    let mut drafted = Drafted::new(&assembled.tree, options.now);
+    let mut drafted = Drafted::new(&assembled.tree, options.now, limits);
     let mut findings = Vec::new();
     for fix in fixes::all() {
         if fix.kind() != system.kind || !options.wants(fix.id(), fix.by_default()) {
@@ -85,6 +86,14 @@ pub fn propose(
             findings.push(finding);
         }
     }
+    if let Some(mut finding) = relabelled(&drafted) {
+        "linux.selinux-labels".clone_into(&mut finding.fix);
+        if let Err(e) = drafted.apply(&finding, &mut Meter::new(*limits)) {
+            finding = Finding::blocked(format!("{}; and that cannot be done: {e}", finding.why));
+            "linux.selinux-labels".clone_into(&mut finding.fix);
+        }
+        findings.push(finding);
+    }
     let mut kept: Vec<Unread> = Vec::new();
     for entry in unread {
         if !kept.contains(&entry) {
@@ -97,4 +106,19 @@ pub fn propose(
         boot,
         unread: kept,
     }
+}
+
+/// Where SELinux is on and the label of a new file could not be told, the guest labels everything at its next start.
+fn relabelled(drafted: &Drafted) -> Option<Finding> {
+    let unlabelled = drafted.unlabelled();
+    let first = unlabelled.first()?;
+    let more = match unlabelled.len() {
+        1 => String::new(),
+        n => format!(" and {} more", n.saturating_sub(1)),
+    };
+    let why = format!(
+        "the policy of SELinux does not tell the label of {first}{more}: with /.autorelabel the guest labels all its \
+         files at its next start, which takes minutes and another start"
+    );
+    Some(Finding::change(why, vec![Edit::write("/.autorelabel", "")]))
 }

@@ -14,4 +14,5 @@ mod agents;
 mod caches;
 mod draft;
 mod lab;
+mod labels;
 mod network;

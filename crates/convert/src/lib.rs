@@ -21,6 +21,7 @@ mod free;
 mod guest;
 mod image;
 mod in_place;
+mod machine;
 mod map;
 mod measure;
 mod named;
@@ -49,6 +50,7 @@ pub use guest::{
     ProblemReport, RaidReport, TableReport, hex, kind_word, odd, text,
 };
 pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
+pub use machine::{MachineDisk, MachineSource, ManifestCheck, OpenMachine, Spill};
 pub use map::{MapEntry, map};
 pub use measure::{Measure, MeasureReport, Measured};
 pub use reading::{ComparedReport, Comparing, DigestedReport, Digesting};

@@ -86,10 +86,11 @@ impl Source {
     /// Opens the host file itself.
     pub(crate) fn file(&self, access: Access) -> Result<Arc<dyn HostFile>> {
         local(&self.path)?;
-        let log = redo_log_of(&self.path);
-        if log.symlink_metadata().is_ok() {
-            return Err(interrupted(&self.path, &log));
-        }
+        check_recovered(&self.path).map_err(|e| {
+            Failure::from(e)
+                .about(&self.path)
+                .headed(recover_first(&self.path))
+        })?;
         let file = FileDisk::open(&self.path, access, self.sharing).about(&self.path)?;
         Ok(Arc::new(file))
     }
@@ -104,7 +105,7 @@ impl Source {
     }
 
     /// An image whose own file is there but which did not open: the class alone would blame the wrong file.
-    fn unopened(&self, error: Error) -> Failure {
+    pub(crate) fn unopened(&self, error: Error) -> Failure {
         let name = self.path.display();
         let headline = match error.class() {
             Class::NotFound => Some(format!("{name} needs something that does not exist")),
@@ -148,18 +149,24 @@ pub fn redo_log_of(image: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn interrupted(image: &Path, log: &Path) -> Failure {
-    let error = Error::new(
+/// Refuses an image whose change in place was interrupted.
+pub(crate) fn check_recovered(image: &Path) -> h2k_block::Result<()> {
+    let log = redo_log_of(image);
+    if log.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Error::new(
         Class::Busy,
         format!(
             "a change of this image was interrupted; what is left to do lies in {}",
             log.display()
         ),
     )
-    .advise(format!("hyper2kvm recover {}", image.display()));
-    Failure::from(error)
-        .about(image)
-        .headed(format!("{} has to be recovered first", image.display()))
+    .advise(format!("hyper2kvm recover {}", image.display())))
+}
+
+fn recover_first(image: &Path) -> String {
+    format!("{} has to be recovered first", image.display())
 }
 
 /// Refuses what is not the name of a local file: `-`, and what looks like a network protocol.

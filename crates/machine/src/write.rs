@@ -71,11 +71,13 @@ fn system(xml: &mut Text, target: &Target) {
     match machine.firmware {
         Some(Firmware::Uefi { secure_boot }) => xml.inside("os", &[("firmware", "efi")], |xml| {
             kind(xml);
-            let enabled = if secure_boot { "yes" } else { "no" };
             xml.inside("firmware", &[], |xml| {
-                // Without Microsoft's keys a guest's own loader would not be trusted; without secure boot nobody asks.
-                for feature in ["enrolled-keys", "secure-boot"] {
-                    xml.leaf("feature", &[("enabled", enabled), ("name", feature)]);
+                // Without Microsoft's keys in it a firmware enforces nothing; with them it needs a build that can. Some
+                // hosts have no build that cannot, so that is not asked for.
+                let enabled = if secure_boot { "yes" } else { "no" };
+                xml.leaf("feature", &[("enabled", enabled), ("name", "enrolled-keys")]);
+                if secure_boot {
+                    xml.leaf("feature", &[("enabled", "yes"), ("name", "secure-boot")]);
                 }
             });
             if secure_boot {

@@ -85,6 +85,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("script", "bsdutils"),
     ("cpio", "cpio"),
     ("gzip", "gzip"),
+    ("split", "coreutils"),
     ("lz4", "lz4"),
     ("lzop", "lzop"),
     ("bzip2", "bzip2"),
@@ -95,6 +96,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("tar", "tar"),
     ("xmllint", "libxml2-utils"),
     ("virt-xml-validate", "libvirt-clients"),
+    ("virsh", "libvirt-clients"),
     ("/usr/share/libvirt/schemas/domain.rng", "libvirt0"),
 ];
 

@@ -1,0 +1,191 @@
+//! A whole machine as a source: a description (OVF, OVA, VMX, libvirt domain) and the disks it names, or disk images alone.
+//!
+//! ```text
+//! app.ova ──▶ Kind ──▶ descriptor ──▶ Machine ──▶ names ──▶ gate ──▶ chunks, gzip ──▶ h2k_image::open ──▶ disks
+//!                          └──▶ manifest: every file is read once, before any of them is believed
+//! ```
+//!
+//! Names in a description become files as names in images do: beneath the directory of the description, or a directory the
+//! user allowed. Inside an OVA they are members of it and nothing else.
+
+mod files;
+
+use crate::failure::About;
+use crate::named::Named;
+use crate::{Failure, Opened, Result, Source};
+pub use files::Spill;
+
+use files::Files;
+use h2k_block::{Access, Class, Error};
+use h2k_machine::{Drive, DriveKind, Kind, Machine, ovf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// A machine to be taken over: what the user said of it.
+#[derive(Clone, Debug)]
+pub struct MachineSource {
+    /// One description, or the disk images of one machine, in the guest's order.
+    pub sources: Vec<Source>,
+    /// Of an OVF package: which machine of it, in which configuration.
+    pub package: ovf::Options,
+    /// Whether to read every file of an OVF package and compare it with the manifest, where there is one.
+    pub check_manifest: bool,
+}
+
+/// A machine whose disks are open.
+pub struct OpenMachine {
+    /// What its description says; of disk images, a name and their drives alone.
+    pub machine: Machine,
+    /// What the description is; `None` for disk images.
+    pub kind: Option<Kind>,
+    /// Its hard disks, in the order of the description.
+    pub disks: Vec<MachineDisk>,
+    /// What became of the manifest.
+    pub manifest: ManifestCheck,
+}
+
+/// An opened disk of a machine.
+pub struct MachineDisk {
+    /// Which of [`Machine::drives`] it is in.
+    pub drive: usize,
+    /// What it is called in messages: a path, for members of an archive one that goes through it.
+    pub name: PathBuf,
+    /// As if the user had named its image: the path is that of the host's file which holds the bytes (of an OVA, the
+    /// archive), so that its permissions and its identity can be asked.
+    pub source: Source,
+    /// The disk and what is known of its image.
+    pub opened: Opened,
+}
+
+/// What became of a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManifestCheck {
+    /// There is none.
+    Absent,
+    /// There is one, and nobody wanted it checked.
+    Skipped,
+    /// Every file it names has the digest it says.
+    Agreed {
+        /// How many files.
+        files: usize,
+        /// How many bytes were read.
+        bytes: u64,
+    },
+}
+
+impl MachineSource {
+    /// A machine described at, or on the one disk in, `source`.
+    #[must_use]
+    pub fn new(source: Source) -> Self {
+        Self {
+            sources: vec![source],
+            package: ovf::Options::default(),
+            check_manifest: true,
+        }
+    }
+
+    /// Whether the one source is a description of a machine, by its content.
+    ///
+    /// # Errors
+    /// As opening and reading the file.
+    pub fn kind(&self) -> Result<Option<Kind>> {
+        match self.sources.as_slice() {
+            [only] if only.format.is_none() => {
+                let file = only.file(Access::Read)?;
+                Kind::of(&*file).about(&only.path)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Opens the machine and its hard disks. `spill` makes an empty file without a name where a compressed disk is inflated
+    /// into; it is kept as long as the disk.
+    ///
+    /// # Errors
+    /// What the readers say of descriptions ([`h2k_machine`]) and the formats of images; [`Class::Corrupt`] for a file that is
+    /// not what the manifest says; [`Class::Refused`] for names that lead where nobody allowed; [`Class::Unsupported`] for
+    /// disks that are no files; [`Class::Cancelled`] when `stop` is set.
+    pub fn open(&self, spill: Spill<'_>, stop: &AtomicBool) -> Result<OpenMachine> {
+        let (Some(kind), [source]) = (self.kind()?, self.sources.as_slice()) else {
+            return self.images();
+        };
+        let told = |e: Error| source.unopened(e);
+        let files = Files::open(kind, source).map_err(told)?;
+        let mut machine = files.machine(&self.package).map_err(told)?;
+        let manifest = files
+            .check(self.check_manifest, &mut machine, stop)
+            .map_err(told)?;
+        let mut disks = Vec::new();
+        for (index, drive) in machine.drives.iter().enumerate() {
+            if drive.kind == DriveKind::Disk {
+                disks.push(files.disk(index, drive, spill, stop).map_err(told)?);
+            }
+        }
+        Ok(OpenMachine {
+            machine,
+            kind: Some(kind),
+            disks,
+            manifest,
+        })
+    }
+
+    /// Disk images alone: a machine of which nothing is said.
+    fn images(&self) -> Result<OpenMachine> {
+        let Some(first) = self.sources.first() else {
+            return Err(Failure::invalid("no source was named"));
+        };
+        let mut machine = Machine {
+            name: first
+                .path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            ..Machine::default()
+        };
+        let mut disks = Vec::new();
+        for (drive, source) in self.sources.iter().enumerate() {
+            let opened = source.open()?;
+            let mut told = Drive::new(DriveKind::Disk, h2k_machine::Controller::Unsaid, None);
+            told.capacity = Some(opened.disk().len());
+            told.source = h2k_machine::Source::File(h2k_machine::File {
+                name: source.path.to_string_lossy().into_owned(),
+                format: Some(opened.info.format.name().to_owned()),
+                ..h2k_machine::File::default()
+            });
+            machine.drives.push(told);
+            disks.push(MachineDisk {
+                drive,
+                name: source.path.clone(),
+                source: source.clone(),
+                opened,
+            });
+        }
+        Ok(OpenMachine {
+            machine,
+            kind: None,
+            disks,
+            manifest: ManifestCheck::Absent,
+        })
+    }
+}
+
+/// An image that knows its name.
+fn named(image: h2k_image::Image, name: PathBuf) -> Opened {
+    Opened {
+        disk: Arc::new(Named::new(image.disk, name)),
+        info: image.info,
+    }
+}
+
+/// A disk that is no file.
+fn elsewhere(what: &str) -> Error {
+    Error::new(
+        Class::Unsupported,
+        format!("a disk of the machine is no file: {what}"),
+    )
+    .advise(
+        "copy that disk into an image first, and name all images of the machine instead of its description",
+    )
+}

@@ -93,6 +93,14 @@ fn os(system: &SystemFacts, fields: &mut Fields) {
         return;
     };
     known(fields, "hostname", os.hostname.as_ref());
+    if os.system_root.is_some() {
+        known(
+            fields,
+            "domain",
+            os.domain.as_ref().filter(|_| os.workgroup.is_none()),
+        );
+        known(fields, "workgroup", os.workgroup.as_ref());
+    }
     known(fields, "build", os.build.as_ref());
     known(fields, "edition", os.edition.as_ref());
     known(fields, "architecture", os.architecture.as_ref());

@@ -3,6 +3,9 @@
 use crate::Controller;
 use std::fmt;
 
+/// Notes of one machine; each is compared with those before it.
+const MOST_NOTES: usize = 500;
+
 /// A virtual machine as its description has it. What the description leaves open is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
@@ -45,13 +48,20 @@ pub struct Machine {
 impl Machine {
     /// Says that `what` (an element, a key) is not carried over, or how it was understood.
     pub fn note(&mut self, what: impl Into<String>, why: impl Into<String>) {
-        let note = Note {
+        let mut note = Note {
             what: what.into(),
             why: why.into(),
         };
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
+        if self.notes.len() > MOST_NOTES || self.notes.contains(&note) {
+            return;
         }
+        if self.notes.len() == MOST_NOTES {
+            note = Note {
+                what: "notes".to_owned(),
+                why: format!("there are more than {MOST_NOTES}"),
+            };
+        }
+        self.notes.push(note);
     }
 
     /// The hard disks, in the order of the description.
@@ -472,6 +482,17 @@ fn hex_bytes<const N: usize>(text: &str, between: &[char]) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notes_are_said_once_and_end() {
+        let mut machine = Machine::default();
+        for n in 0..2 * MOST_NOTES {
+            machine.note(format!("{n}"), "left out");
+            machine.note(format!("{n}"), "left out");
+        }
+        assert_eq!(machine.notes.len(), MOST_NOTES + 1);
+        assert_eq!(machine.notes[MOST_NOTES].what, "notes");
+    }
 
     #[test]
     fn addresses_and_identities_are_read_in_every_spelling() {

@@ -5,6 +5,7 @@ use crate::number::decimal;
 use crate::xml::Element;
 use crate::{Controller, Drive, DriveKind, File, Mac, Machine, Network, Nic, NicModel, Slot, Source, Tpm};
 use h2k_block::Result;
+use std::collections::BTreeMap;
 
 /// Devices that are the hypervisor's own matter, or that the target has anyway.
 const PASSED_OVER: [&str; 15] = [
@@ -26,8 +27,9 @@ const PASSED_OVER: [&str; 15] = [
 ];
 
 pub(super) fn read(devices: &Element, machine: &mut Machine) -> Result<()> {
+    let models = scsi_models(devices);
     for disk in devices.all("disk") {
-        let drive = drive(disk, devices, machine)?;
+        let drive = drive(disk, &models, machine)?;
         machine.drives.push(drive);
     }
     for interface in devices.all("interface") {
@@ -59,7 +61,7 @@ pub(super) fn read(devices: &Element, machine: &mut Machine) -> Result<()> {
     Ok(())
 }
 
-fn drive(disk: &Element, devices: &Element, machine: &mut Machine) -> Result<Drive> {
+fn drive(disk: &Element, models: &BTreeMap<u32, &str>, machine: &mut Machine) -> Result<Drive> {
     let kind = match disk.attribute("device").unwrap_or("disk") {
         "cdrom" => DriveKind::Cdrom,
         "floppy" => DriveKind::Floppy,
@@ -69,7 +71,7 @@ fn drive(disk: &Element, devices: &Element, machine: &mut Machine) -> Result<Dri
     let dev = attribute(target, "dev").unwrap_or_default();
     let bus = attribute(target, "bus").unwrap_or_else(|| usual_bus(&dev, kind).to_owned());
     let place = place(disk, &dev, &bus)?;
-    let controller = controller(&bus, place, devices);
+    let controller = controller(&bus, place, models);
     let mut drive = Drive::new(kind, controller, place);
     drive.source = source(disk, &dev, machine);
     drive.read_only = kind != DriveKind::Cdrom && disk.child("readonly").is_some();
@@ -145,7 +147,21 @@ fn index(dev: &str) -> Option<u32> {
     count.checked_sub(1)
 }
 
-fn controller(bus: &str, place: Option<Slot>, devices: &Element) -> Controller {
+/// The models of SCSI controllers, by their numbers; the first of one number counts.
+fn scsi_models(devices: &Element) -> BTreeMap<u32, &str> {
+    let mut models = BTreeMap::new();
+    for controller in devices.all("controller") {
+        if controller.attribute("type") == Some("scsi") {
+            let index = controller.attribute("index").and_then(decimal).unwrap_or(0);
+            models
+                .entry(index)
+                .or_insert(controller.attribute("model").unwrap_or_default());
+        }
+    }
+    models
+}
+
+fn controller(bus: &str, place: Option<Slot>, models: &BTreeMap<u32, &str>) -> Controller {
     match bus {
         "virtio" => Controller::VirtioBlk,
         "sata" => Controller::Sata,
@@ -157,10 +173,7 @@ fn controller(bus: &str, place: Option<Slot>, devices: &Element) -> Controller {
         "nvme" => Controller::Nvme,
         "scsi" => {
             let wanted = place.map_or(0, |slot| slot.controller);
-            let index = |c: &Element| c.attribute("index").and_then(decimal::<u32>).unwrap_or(0);
-            let mut all = devices.all("controller");
-            let found = all.find(|c| c.attribute("type") == Some("scsi") && index(c) == wanted);
-            match found.and_then(|c| c.attribute("model")) {
+            match models.get(&wanted).copied() {
                 Some("virtio-scsi" | "virtio-transitional" | "virtio-non-transitional") => {
                     Controller::VirtioScsi
                 }

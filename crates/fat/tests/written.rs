@@ -335,6 +335,83 @@ fn the_root_of_fat12_and_fat16_has_the_room_it_has() {
 }
 
 #[test]
+fn a_short_name_is_never_another_files_long_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = make(dir.path(), "-F16 -s1", 8000);
+    let mut subject = Subject::open(&image).unwrap();
+    let root = subject.fs.root();
+    let at = subject.fs.create(root, b"Ab~1", 0o644).unwrap().0 as usize;
+    subject.judge("before");
+    // Others may have given it a short name that is nothing like it.
+    let mut bytes = std::fs::read(&image).unwrap();
+    bytes[at..at + 11].copy_from_slice(b"OTHER      ");
+    let sum = |sum: u8, byte: &u8| sum.rotate_right(1).wrapping_add(*byte);
+    bytes[at - 32 + 13] = bytes[at..at + 11].iter().fold(0, sum);
+    std::fs::write(&image, &bytes).unwrap();
+    let mut subject = Subject::open(&image).unwrap();
+    let made = subject.fs.create(root, b"a b", 0o644).unwrap();
+    subject.judge("after");
+    assert_eq!(subject.fs.lookup(root, b"AB~2").unwrap(), Some(made));
+    assert_eq!(subject.fs.lookup(root, b"ab~1").unwrap(), Some(Node(at as u64)));
+    assert_eq!(names(&subject.fs, root), ["Ab~1", "a b"]);
+}
+
+#[test]
+fn what_lies_behind_the_end_of_a_directory_stays_hidden() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = make(dir.path(), "-F16 -s1", 8000);
+    let mut subject = Subject::open(&image).unwrap();
+    let root = subject.fs.root();
+    let first = subject.fs.create(root, b"FIRST", 0o644).unwrap().0 as usize;
+    subject.judge("first");
+    let mut bytes = std::fs::read(&image).unwrap();
+    // An entry 0, and entries of a former life behind it.
+    for n in 2..8 {
+        bytes.copy_within(first..first + 32, first + n * 32);
+        bytes[first + n * 32] = b'0' + n as u8;
+    }
+    std::fs::write(&image, &bytes).unwrap();
+    for (name, count) in [(&b"SECOND"[..], 2), (b"a long name of two", 3), (b"LAST", 4)] {
+        let mut subject = Subject::open(&image).unwrap();
+        subject.fs.create(root, name, 0o644).unwrap();
+        let fs = subject.judge("hidden");
+        assert_eq!(names(&fs, root).len(), count, "{:?}", names(&fs, root));
+    }
+}
+
+#[test]
+fn a_node_that_is_gone_stays_gone_whatever_lies_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = make(dir.path(), "-F12 -s1", 64);
+    let mut subject = Subject::open(&image).unwrap();
+    let fs = &mut subject.fs;
+    let root = fs.root();
+    let sub = fs.mkdir(root, b"sub", 0o755).unwrap();
+    let stale = fs.create(sub, b"FILE", 0o644).unwrap();
+    let mut entry = [0; 32];
+    fs.disk().read_at(stale.0, &mut entry).unwrap();
+    fs.remove(sub, b"FILE").unwrap();
+    fs.rmdir(root, b"sub").unwrap();
+    // All that is free becomes content that looks like the entry.
+    let filler = fs.create(root, b"filler", 0o644).unwrap();
+    let free = fs.usage().unwrap().free as usize;
+    let content: Vec<u8> = entry.iter().copied().cycle().take(free).collect();
+    fs.replace(filler, &content).unwrap();
+    let mut now = [0; 32];
+    fs.disk().read_at(stale.0, &mut now).unwrap();
+    assert_eq!(now, entry);
+    for e in [fs.truncate(stale, 0), fs.stat(stale).map(drop)] {
+        assert_eq!(e.unwrap_err().class(), Class::NotFound);
+    }
+    // Until another file has its place.
+    fs.truncate(filler, free as u64 - 512).unwrap();
+    let sub = fs.mkdir(root, b"sub", 0o755).unwrap();
+    assert_eq!(fs.create(sub, b"OTHER", 0o644).unwrap(), stale);
+    assert_eq!(fs.stat(stale).unwrap().len, 0);
+    subject.judge("gone");
+}
+
+#[test]
 fn a_directory_grows_by_clusters_up_to_its_limit() {
     let dir = tempfile::tempdir().unwrap();
     let image = make(dir.path(), "-F32 -s1", 40000);

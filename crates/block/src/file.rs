@@ -50,6 +50,31 @@ impl FileDisk {
         Self::adopt(File::from(file), path, access, sharing)
     }
 
+    /// Makes an empty file in `dir` that has no name: nobody else can open it, and it is gone when it is dropped,
+    /// however the process ends.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn nameless(dir: &Path) -> Result<Self> {
+        let mode = Mode::from_raw_mode(0o600);
+        let how = flags(Access::Edit);
+        let file = match rustix::fs::open(dir, how | OFlags::TMPFILE, mode) {
+            Ok(file) => file,
+            // A host without such files: one that loses its name at once.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => {
+                static COUNT: AtomicU64 = AtomicU64::new(0);
+                let number = COUNT.fetch_add(1, Ordering::Relaxed);
+                let name = dir.join(format!(".h2k-spill-{}-{number}", std::process::id()));
+                let file = rustix::fs::open(&name, flags(Access::Create), mode)
+                    .map_err(|e| opening(&name, e.into()))?;
+                rustix::fs::unlink(&name).map_err(|e| opening(&name, e.into()))?;
+                file
+            }
+            Err(e) => return Err(opening(dir, e.into())),
+        };
+        Self::adopt(File::from(file), dir, Access::Edit, Sharing::Force)
+    }
+
     /// Takes an open file: checks what it is, locks it, and takes its length once.
     pub(crate) fn adopt(file: File, path: &Path, access: Access, sharing: Sharing) -> Result<Self> {
         let stat = rustix::fs::fstat(&file).map_err(|e| opening(path, e.into()))?;

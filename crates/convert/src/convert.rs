@@ -1,15 +1,16 @@
 //! Converting: open, refuse what must not be, copy, verify, give the result its name.
 
-mod backing;
+pub(crate) mod backing;
 mod report;
-mod verify;
+pub(crate) mod verify;
 
 use crate::free::free;
 use crate::private::private_as;
+use crate::target::Reference;
 use crate::{Failure, Making, Opened, Phase, Result, Source, Watch, local};
 use h2k_block::{BlockRead, Class, Error, Joined, Output, Part};
 use h2k_copy::DigestKind;
-use h2k_image::{Format, Target};
+use h2k_image::{Format, Info, Target};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,7 +84,7 @@ pub struct Convert {
 }
 
 /// Everything checked and nothing written.
-struct Ready {
+pub(crate) struct Ready {
     source: Opened,
     disk: Arc<dyn BlockRead>,
     target: Target,
@@ -148,6 +149,29 @@ impl Convert {
         })
     }
 
+    /// As [`ready`](Self::ready), for a source that is open already and is copied as `disk` shows it; over `backing`,
+    /// where the target refers to an image for the rest.
+    pub(crate) fn ready_for(
+        &self,
+        source: Opened,
+        disk: Arc<dyn BlockRead>,
+        backing: Option<Reference>,
+        needed: &[&Info],
+    ) -> Result<Ready> {
+        let making = Making {
+            backing,
+            ..self.making.clone()
+        };
+        Ok(Ready {
+            path: free(&self.target, self.replace, needed)?,
+            target: making.target()?,
+            measured: making.uncompressed().target()?,
+            backing: making.backing.map(|b| b.name),
+            source,
+            disk,
+        })
+    }
+
     /// `disk` in the size the target will have.
     fn sized(&self, disk: Arc<dyn BlockRead>) -> Result<Arc<dyn BlockRead>> {
         let len = disk.len();
@@ -173,6 +197,19 @@ impl Convert {
 
     fn make(&self, ready: &Ready, stop: &AtomicBool, watch: &dyn Watch) -> h2k_block::Result<ConvertReport> {
         let mut output = Output::new(self.replace);
+        let report = self.fill(ready, &mut output, stop, watch)?;
+        output.commit()?;
+        Ok(report)
+    }
+
+    /// Writes the target as a part of `output`, which gives it its name later.
+    pub(crate) fn fill(
+        &self,
+        ready: &Ready,
+        output: &mut Output,
+        stop: &AtomicBool,
+        watch: &dyn Watch,
+    ) -> h2k_block::Result<ConvertReport> {
         let file = output.create(&ready.path)?;
         let mut another = |ending: &str| output.create(&beside(&ready.path, ending));
         let sink = h2k_image::create(file.clone(), &mut another, &ready.target, ready.disk.len())?;
@@ -187,7 +224,7 @@ impl Convert {
         watch.phase(Phase::Copy);
         let copied = h2k_copy::copy(&*ready.disk, sink, &options, stop, watch)?;
         // What our own reader does not open must not get a name, verified or not.
-        let target = verify::open(&output, &*file, ready.target.format(), self.verify)?;
+        let target = verify::open(output, file.name(), ready.target.format(), self.verify)?;
         let virtual_size = target.info.virtual_size;
         if self.verify {
             watch.phase(Phase::Verify);
@@ -200,13 +237,11 @@ impl Convert {
                 "stopped before the target got its name",
             ));
         }
-        let report = ConvertReport::of(self, ready, &copied, &*file, virtual_size);
-        output.commit()?;
-        Ok(report)
+        Ok(ConvertReport::of(self, ready, &copied, &*file, virtual_size))
     }
 
     /// Finds out whom an error is about: whoever of the two failed.
-    fn failed(&self, error: Error, ready: Option<&Ready>) -> Failure {
+    pub(crate) fn failed(&self, error: Error, ready: Option<&Ready>) -> Failure {
         let source = ready.is_some_and(|r| r.source.disk.failed());
         Failure::from(error).about(if source { &self.source.path } else { &self.target })
     }

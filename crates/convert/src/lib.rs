@@ -17,6 +17,7 @@ mod create;
 mod delta;
 mod extract;
 mod failure;
+mod fix;
 mod free;
 mod guest;
 mod image;
@@ -24,6 +25,7 @@ mod in_place;
 mod machine;
 mod map;
 mod measure;
+mod migrate;
 mod named;
 mod private;
 mod reading;
@@ -44,6 +46,9 @@ pub use convert::{Chain, Convert, ConvertReport, DigestReport, Plan, Resize};
 pub use create::{Create, CreatedReport};
 pub use extract::{CopyOut, CopyOutReport, OnTrouble, SkippedReport};
 pub use failure::{ErrorReport, Failure, Result};
+pub use fix::{
+    DiskEdits, FixReport, FixTimes, Fixed, Fixing, RefusedReport, SystemFixes, Validation,
+};
 pub use guest::{
     DeviceReport, FileEntry, FilesystemsReport, GuestSource, HoldsReport, Key, LeftOutReport,
     LogicalVolumeReport, LuksReport, LuksSlotReport, OpenGuest, PartitionReport, PartitionsReport,
@@ -53,6 +58,7 @@ pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
 pub use machine::{MachineDisk, MachineSource, ManifestCheck, OpenMachine, Spill};
 pub use map::{MapEntry, map};
 pub use measure::{Measure, MeasureReport, Measured};
+pub use migrate::{Migrate, MigrateReport, MigrateTimes, Proof};
 pub use reading::{ComparedReport, Comparing, DigestedReport, Digesting};
 pub use recover::{Recover, RecoveredReport};
 pub use registry::{

@@ -1,7 +1,7 @@
 use h2k_block::{BlockRead, Extent, RawSpan, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A disk that says its name when it fails, and remembers that it did: so that a job knows whether the source or the
 /// target is to blame.
@@ -9,6 +9,7 @@ pub(crate) struct Named {
     below: Arc<dyn BlockRead>,
     name: PathBuf,
     failed: AtomicBool,
+    read: AtomicU64,
 }
 
 impl Named {
@@ -17,7 +18,13 @@ impl Named {
             below,
             name,
             failed: AtomicBool::new(false),
+            read: AtomicU64::new(0),
         }
+    }
+
+    /// Bytes of the disk that were read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// Whether any read or map of this disk failed.
@@ -44,6 +51,8 @@ impl BlockRead for Named {
     }
 
     fn fetch(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let len = u64::try_from(buf.len()).unwrap_or(u64::MAX);
+        self.read.fetch_add(len, Ordering::Relaxed);
         self.note(self.below.read_at(offset, buf))
     }
 

@@ -127,10 +127,17 @@ impl Source {
 }
 
 /// An opened image that knows its name.
+#[derive(Clone)]
 pub struct Opened {
     pub(crate) disk: Arc<Named>,
     /// What was found on the way.
     pub info: Info,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("info", &self.info).finish_non_exhaustive()
+    }
 }
 
 impl Opened {

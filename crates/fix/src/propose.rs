@@ -94,6 +94,12 @@ pub fn propose(
         }
         findings.push(finding);
     }
+    if fixes::all().iter().all(|fix| fix.kind() != system.kind) {
+        let what = format!("no fix knows {} guests, which stay as they are", system.kind.word());
+        let mut finding = Finding::blocked(what);
+        "system".clone_into(&mut finding.fix);
+        findings.push(finding);
+    }
     let mut kept: Vec<Unread> = Vec::new();
     for entry in unread {
         if !kept.contains(&entry) {

@@ -5,7 +5,7 @@ use crate::open::{Opened, Subvolume};
 use crate::spec::Crypttab;
 use h2k_block::{Class, Error, Limits, Meter, Result};
 use h2k_fs::FsRead;
-use h2k_volume::Volumes;
+use h2k_volume::{Volume, Volumes};
 use std::sync::Arc;
 
 /// What is known of a guest by its disks alone.
@@ -19,7 +19,12 @@ impl Guest {
     /// The guest whose disks were scanned. Nothing is opened yet.
     #[must_use]
     pub fn new(volumes: &Volumes, limits: &Limits) -> Self {
-        let all = &volumes.list;
+        Self::of_volumes(&volumes.list, limits)
+    }
+
+    /// The guest with these volumes, each after those it lies on.
+    #[must_use]
+    pub fn of_volumes(all: &[Volume], limits: &Limits) -> Self {
         Self::of(all.iter().map(|v| Device::of(v, all)).collect(), limits)
     }
 

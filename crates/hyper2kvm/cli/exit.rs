@@ -19,6 +19,10 @@ pub(super) const DAMAGED: u8 = 4;
 pub(super) const EMULATED: u8 = 3;
 /// `doctor`: the guest does not start.
 pub(super) const WILL_NOT_BOOT: u8 = 4;
+/// `plan`: something has to be changed, and can be.
+pub(super) const CHANGES: u8 = 3;
+/// `plan`: something stands in the way.
+pub(super) const BLOCKED: u8 = 4;
 /// `compare`: nobody can say.
 pub(super) const NOT_COMPARED: u8 = 2;
 
@@ -41,7 +45,8 @@ Exit status:
   systemd is-enabled, is-failed, analyze verify, analyze condition:  0 it is so, 1 it is not, 4 no such unit
   systemd is-active, status:  0 active in the last boot, 3 not active, 4 no such unit
   check, reg check:   0 clean, 1 could not be checked, 3 leaked clusters only, 4 damaged
-  doctor:             0 boots on virtio, 1 cannot be told, 3 boots on an emulated bus only, 4 does not boot";
+  doctor:             0 boots on virtio, 1 cannot be told, 3 boots on an emulated bus only, 4 does not boot
+  plan:               0 nothing to do, 3 changes, 4 something stands in the way";
 
 /// The exit code of a failure; `trouble` is the code of an ordinary one.
 pub(super) fn of(failure: &Failure, stop: &Stop, trouble: u8) -> u8 {

@@ -106,16 +106,24 @@ impl GuestArgs {
         self.open_all(self.add.iter().chain(disks).cloned())
     }
 
+    /// What the user said of the guest on `disks`.
+    pub(super) fn source_of(&self, disks: &[PathBuf]) -> Result<GuestSource, Failure> {
+        self.said(self.add.iter().chain(disks).cloned())
+    }
+
     fn open_all(&self, disks: impl IntoIterator<Item = PathBuf>) -> Result<OpenGuest, Failure> {
+        self.said(disks)?.open()
+    }
+
+    fn said(&self, disks: impl IntoIterator<Item = PathBuf>) -> Result<GuestSource, Failure> {
         let disks = disks.into_iter().map(|d| self.source.source(d, None)).collect();
         let keys: Result<Vec<Key>, Failure> = self.key.iter().map(|k| key(k)).collect();
-        GuestSource {
+        Ok(GuestSource {
             disks,
             keys: keys?,
             mounts: self.mount.clone(),
             root: self.root.clone(),
-        }
-        .open()
+        })
     }
 
     /// How files are opened.

@@ -16,6 +16,7 @@ mod du;
 mod exit;
 mod filesystems;
 mod find;
+mod fixing;
 mod guest;
 mod info;
 mod inspect;
@@ -25,7 +26,9 @@ mod making;
 mod man;
 mod map;
 mod measure;
+mod migrate;
 mod partitions;
+mod plan;
 mod recover;
 mod reg;
 mod resize;
@@ -106,6 +109,8 @@ enum Command {
     Inspect(inspect::Args),
     CompareVms(compare_vms::Args),
     Doctor(doctor::Args),
+    Plan(plan::Args),
+    Migrate(migrate::Args),
     Ls(ls::Args),
     Cat(cat::Args),
     Stat(stat::Args),
@@ -180,6 +185,8 @@ impl Command {
             Self::Inspect(args) => args.run(context),
             Self::CompareVms(args) => args.run(context),
             Self::Doctor(args) => args.run(context),
+            Self::Plan(args) => args.run(context),
+            Self::Migrate(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Cat(args) => args.run(context),
             Self::Stat(args) => args.run(context),

@@ -196,6 +196,11 @@ impl Volumes {
         .advise(advice))
     }
 
+    /// The content of the disks that were scanned, in order.
+    pub fn disks(&self) -> impl Iterator<Item = &Arc<dyn BlockRead>> {
+        self.disks.iter().map(|disk| &disk.bytes)
+    }
+
     /// The volumes that may hold a filesystem, in order.
     pub fn candidates(&self) -> impl Iterator<Item = &Volume> {
         self.list.iter().filter(|v| v.may_hold_files())
@@ -261,5 +266,17 @@ impl Volumes {
             .iter()
             .map(|v| of(v).ok_or_else(|| Error::new(Class::Invalid, "a volume without a map")))
             .collect()
+    }
+
+    /// The same volumes with their content read from `over`, the answer of [`over`](Self::over): what was written
+    /// there is seen.
+    #[must_use]
+    pub fn read_over(&self, over: &[Arc<dyn BlockWrite>]) -> Vec<Volume> {
+        let pairs = self.list.iter().zip(over);
+        let seen = pairs.map(|(volume, disk)| Volume {
+            disk: disk.clone(),
+            ..volume.clone()
+        });
+        seen.collect()
     }
 }

@@ -94,7 +94,7 @@ fn named(job: &Convert, own: &Info, name: &str, format: Format, stop: &AtomicBoo
 }
 
 /// How a file beside `target` names `parent`: relative where the parent lies in the same directory or below.
-fn path_from(target: &Path, parent: &Path) -> Result<String> {
+pub(crate) fn path_from(target: &Path, parent: &Path) -> Result<String> {
     let resolve = |path: &Path| -> std::io::Result<PathBuf> {
         let name = path.file_name().unwrap_or_default();
         Ok(directory(path).canonicalize()?.join(name))

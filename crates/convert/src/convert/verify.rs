@@ -51,7 +51,7 @@ fn forget_cached(file: &FileDisk) {
 
 /// Opens the finished target with a reader that knows nothing of the writer. `fresh` asks the storage for what is
 /// read, where the host can.
-pub(super) fn open(output: &Output, file: &dyn HostFile, format: Format, fresh: bool) -> Result<Image> {
+pub(crate) fn open(output: &Output, part: &Path, format: Format, fresh: bool) -> Result<Image> {
     let parts = Parts {
         names: output
             .parts()
@@ -65,7 +65,7 @@ pub(super) fn open(output: &Output, file: &dyn HostFile, format: Format, fresh: 
         alone: true,
         ..OpenOptions::default()
     };
-    let file = parts.reopen(file.name(), Access::Read)?;
+    let file = parts.reopen(part, Access::Read)?;
     h2k_image::open(file, &parts, &options).map_err(|e| e.through("opening the finished target"))
 }
 
@@ -132,7 +132,7 @@ mod tests {
             .open(file.name())
             .unwrap();
         damage(&raw, file.len());
-        let target = open(&output, &*file, format, true)?;
+        let target = open(&output, file.name(), format, true)?;
         verify(
             target,
             3 << 20,

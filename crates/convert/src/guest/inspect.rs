@@ -25,7 +25,7 @@ impl OpenGuest {
     }
 
     /// Every system there is, or the one the user chose, put together.
-    fn assembly(&self) -> Result<Assembly> {
+    pub(crate) fn assembly(&self) -> Result<Assembly> {
         if !self.is_chosen() {
             return Ok(self.guest.assemble_all());
         }

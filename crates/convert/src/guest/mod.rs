@@ -19,7 +19,7 @@ pub use filesystems::{FilesystemsReport, LeftOutReport};
 pub use key::Key;
 pub use name::{hex, odd, text};
 
-use crate::{Failure, Result, Source};
+use crate::{Failure, Opened, Result, Source};
 use h2k_block::{Class, Error, Limits};
 use h2k_guest::{Assembled, Guest, Wish};
 use h2k_volume::{Disk, Volumes, scan};
@@ -47,6 +47,8 @@ pub struct OpenGuest {
     pub volumes: Volumes,
     /// Its devices, and the filesystems on them.
     pub guest: Guest,
+    /// What the user said of the disks, and the images they are in.
+    pub(crate) images: Vec<(Source, Opened)>,
     mounts: Vec<String>,
     root: Option<String>,
 }
@@ -61,11 +63,14 @@ impl GuestSource {
             return Err(Failure::invalid("no disk was named").advise("name one: DISK:/PATH, or -a DISK"));
         }
         let mut disks = Vec::with_capacity(self.disks.len());
-        for (i, source) in self.disks.iter().enumerate() {
-            disks.push(Disk::new(i, source.open()?.disk()));
+        let mut images = Vec::with_capacity(self.disks.len());
+        for (i, source) in self.disks.into_iter().enumerate() {
+            let opened = source.open()?;
+            disks.push(Disk::new(i, opened.disk()));
+            images.push((source, opened));
         }
         let limits = Limits::default();
-        let names: Vec<PathBuf> = self.disks.into_iter().map(|s| s.path).collect();
+        let names: Vec<PathBuf> = images.iter().map(|(s, _)| s.path.clone()).collect();
         let mut volumes = scan(&disks, &limits).map_err(|e| about(e, &names))?;
         key::unlock(&mut volumes, self.keys).map_err(|e| about(e, &names))?;
         let guest = Guest::new(&volumes, &limits);
@@ -73,6 +78,7 @@ impl GuestSource {
             disks: names,
             volumes,
             guest,
+            images,
             mounts: self.mounts,
             root: self.root,
         })

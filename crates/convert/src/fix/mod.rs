@@ -1,0 +1,138 @@
+//! Fixing a guest: what has to change is found, drafted, written into overlays and judged there. The disks stay as
+//! they are; what becomes of the overlays is the caller's business.
+//!
+//! ```text
+//!  disks ──▶ Overlay each ──▶ the same volumes over them ──▶ one writer for each filesystem with edits
+//!               │
+//!               └──▶ the guest again, over the overlays ──▶ every fix asked again, doctor, checks
+//! ```
+
+mod report;
+mod write;
+
+pub(crate) use report::clear;
+pub use report::{DiskEdits, FixReport, FixTimes, RefusedReport, SystemFixes, Validation};
+
+use crate::{GuestSource, OpenGuest, Result};
+use h2k_block::{BlockRead, Limits, Overlay};
+use h2k_fix::{Options, Outcome, Proposal, Target, propose};
+use h2k_guest::{Assembly, Guest, System};
+use h2k_inspect::{Diagnosis, diagnose};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A guest to be fixed, and for what.
+#[derive(Debug, Default)]
+pub struct Fixing {
+    /// The guest.
+    pub guest: GuestSource,
+    /// The machine it will be in.
+    pub target: Target,
+    /// Which fixes, and how far they go.
+    pub options: Options,
+    /// The directory where edits go that are too many for memory; the one for temporary files when not given.
+    pub spill: Option<PathBuf>,
+}
+
+/// A guest whose fixes were made in overlays.
+pub struct Fixed {
+    /// The guest as it is.
+    pub guest: OpenGuest,
+    /// What was found, changed and judged.
+    pub report: FixReport,
+    overlays: Vec<Arc<Overlay>>,
+}
+
+impl Fixed {
+    /// A disk with the fixes made, by its number.
+    #[must_use]
+    pub fn disk(&self, number: usize) -> Option<Arc<dyn BlockRead>> {
+        let over = self.overlays.get(number)?;
+        Some(over.clone())
+    }
+
+    /// The overlay of a disk, by its number.
+    pub(crate) fn overlay(&self, number: usize) -> Option<&Arc<Overlay>> {
+        self.overlays.get(number)
+    }
+}
+
+impl Fixing {
+    /// Looks, drafts, writes into overlays and judges the result. No disk is written to.
+    ///
+    /// # Errors
+    /// As [`GuestSource::open`]; what one fix cannot do is part of the report.
+    pub fn run(self) -> Result<Fixed> {
+        let begun = Instant::now();
+        let guest = self.guest.open()?;
+        let opened = begun.elapsed();
+        let assembly = guest.assembly()?;
+        let limits = Limits::default();
+        let before = diagnose(&guest.guest, &assembly, &limits);
+        let proposals = proposals(&guest.guest, &assembly, &self.target, &self.options);
+        let looked = begun.elapsed();
+        let site = write::Site::new(&guest, self.spill.as_deref())?;
+        let refused = site.write(&proposals, &limits, self.options.now);
+        let written = begun.elapsed();
+        let judged = judge(&guest, &site, &assembly, &self.target, &self.options, &limits);
+        let mut report = FixReport::of(&guest, &assembly, proposals, refused, &before, judged);
+        report.edits = site.edits(&guest)?;
+        report.times = FixTimes::of(&[opened, looked, written, begun.elapsed()]);
+        Ok(Fixed {
+            guest,
+            report,
+            overlays: site.overlays,
+        })
+    }
+}
+
+/// Every system and what is proposed for it.
+pub(crate) type Proposals = Vec<(System, Proposal)>;
+
+fn proposals(guest: &Guest, assembly: &Assembly, target: &Target, options: &Options) -> Proposals {
+    let each = assembly.systems.iter().map(|(system, assembled)| {
+        let proposal = propose(guest, system, assembled, target, options, &Limits::default());
+        (system.clone(), proposal)
+    });
+    each.collect()
+}
+
+/// What was found of the guest with the fixes made.
+pub(crate) struct Judged {
+    again: Proposals,
+    diagnosis: Diagnosis,
+}
+
+fn judge(
+    open: &OpenGuest,
+    site: &write::Site,
+    before: &Assembly,
+    target: &Target,
+    options: &Options,
+    limits: &Limits,
+) -> Judged {
+    let fixed = Guest::of_volumes(&open.volumes.read_over(&site.volumes), limits);
+    let mut assembly = Assembly::default();
+    for (system, _) in &before.systems {
+        match fixed.assemble(system) {
+            Ok(assembled) => assembly.systems.push((system.clone(), assembled)),
+            Err(e) => assembly.failed.push((system.clone(), e)),
+        }
+    }
+    Judged {
+        again: proposals(&fixed, &assembly, target, options),
+        diagnosis: diagnose(&fixed, &assembly, limits),
+    }
+}
+
+/// The worst of several.
+pub(crate) fn worst(all: impl Iterator<Item = Outcome>) -> Outcome {
+    all.max_by_key(|outcome| match outcome {
+        Outcome::Leave => 0,
+        Outcome::Warn => 1,
+        Outcome::Change => 2,
+        _ => 3,
+    })
+    .unwrap_or(Outcome::Leave)
+}

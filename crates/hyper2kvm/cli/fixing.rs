@@ -1,0 +1,246 @@
+//! What all commands that fix guests have in common: which fixes, for which machine, and how findings are shown.
+
+use super::guest::GuestArgs;
+use crate::term::{Align, Style, Table, shown, size};
+use h2k_boot::Bus;
+use h2k_convert::{Failure, FixReport, Fixing, SystemFixes};
+use h2k_fix::{Change, Nic, Options, Outcome, Target};
+use h2k_fs::Time;
+use h2k_inspect::Verdict;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+/// Which fixes, and for which machine.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Fixes")]
+pub(super) struct FixArgs {
+    /// Ask this fix although it is off by default; may be repeated
+    ///
+    /// A fix is named by its identifier, such as linux.fstab, or a family of them, such as linux. plan --list shows all.
+    #[arg(long, value_name = "FIX", value_parser = id)]
+    enable: Vec<String>,
+    /// Do not ask this fix; may be repeated
+    #[arg(long, value_name = "FIX", value_parser = id)]
+    disable: Vec<String>,
+    /// Ask this fix only, and those that are enabled; may be repeated
+    #[arg(long, value_name = "FIX", value_parser = id)]
+    only_fix: Vec<String>,
+    /// Attach the disks to this controller instead of the best one the guest knows
+    #[arg(long, value_name = "BUS", value_parser = bus())]
+    bus: Option<Bus>,
+    /// The address of a network interface, and what the guest called it; may be repeated
+    ///
+    /// Interfaces keep their names when it is known which address had which name. A description of the machine tells;
+    /// without one, and where the guest's own files do not tell either, say it here: --nic 00:50:56:aa:bb:cc=ens192
+    #[arg(long, value_name = "MAC[=NAME]", value_parser = nic)]
+    nic: Vec<Nic>,
+}
+
+fn id(text: &str) -> Result<String, String> {
+    let known = |fix: &&dyn h2k_fix::Fix| {
+        fix.id() == text || fix.id().strip_prefix(text).is_some_and(|rest| rest.starts_with('.'))
+    };
+    if h2k_fix::all().iter().any(|fix| known(fix)) {
+        return Ok(text.to_owned());
+    }
+    let names: Vec<&str> = h2k_fix::all().iter().map(|fix| fix.id()).collect();
+    Err(format!("there is no such fix; there are: {}", names.join(" ")))
+}
+
+fn bus() -> impl clap::builder::TypedValueParser<Value = Bus> {
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(Bus::ALL.map(Bus::word)).map(|word| {
+        let found = Bus::ALL.into_iter().find(|bus| bus.word() == word);
+        found.unwrap_or(Bus::VirtioBlk)
+    })
+}
+
+fn nic(text: &str) -> Result<Nic, String> {
+    let (mac, name) = match text.split_once('=') {
+        Some((mac, name)) => (mac, Some(name.to_owned())),
+        None => (text, None),
+    };
+    let parts: Vec<&str> = mac.split([':', '-']).collect();
+    let octet = |part: &&str| part.len() == 2 && part.chars().all(|c| c.is_ascii_hexdigit());
+    if parts.len() != 6 || !parts.iter().all(octet) {
+        return Err("an address looks like 52:54:00:12:34:56".to_owned());
+    }
+    // As the kernel allows them: no slash, no space, at most 15 bytes.
+    let fits = |name: &String| {
+        (1..16).contains(&name.len()) && !name.contains(['/', ' ', ':']) && name != "." && name != ".."
+    };
+    if name.as_ref().is_some_and(|name| !fits(name)) {
+        return Err("a name of an interface has 1 to 15 characters, and neither slash nor space".to_owned());
+    }
+    Ok(Nic {
+        mac: parts.join(":").to_ascii_lowercase(),
+        name,
+    })
+}
+
+impl FixArgs {
+    /// What is meant, for the guest on `disks`.
+    pub(super) fn fixing(&self, guest: &GuestArgs, disks: &[PathBuf]) -> Result<Fixing, Failure> {
+        Ok(Fixing {
+            guest: guest.source_of(disks)?,
+            target: Target {
+                bus: self.bus,
+                nics: self.nic.clone(),
+                from: None,
+            },
+            options: Options {
+                only: self.only_fix.clone(),
+                enable: self.enable.clone(),
+                disable: self.disable.clone(),
+                now: now(),
+                ..Options::default()
+            },
+            spill: None,
+        })
+    }
+}
+
+/// The moment edits are stamped with: `SOURCE_DATE_EPOCH` where it is set, so that the same edits give the same bytes.
+fn now() -> Time {
+    let set = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
+    let clock = || {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(0)
+    };
+    Time {
+        seconds: set.unwrap_or_else(clock),
+        nanos: 0,
+    }
+}
+
+/// Every fix there is.
+pub(super) fn list(style: Style) -> String {
+    let mut table = Table::new(&[
+        ("FIX", Align::Left),
+        ("DEFAULT", Align::Left),
+        ("WHAT IT DOES", Align::Left),
+    ]);
+    for fix in h2k_fix::all() {
+        let on = if fix.by_default() { "on" } else { "off" };
+        table.row([fix.id().to_owned(), on.to_owned(), fix.about().to_owned()]);
+    }
+    table.render(style, "", &|_, cell| cell.to_owned())
+}
+
+/// What was found of every system, and what was judged of the result.
+pub(super) fn text(report: &FixReport, style: Style, diffs: bool) -> String {
+    let texts = report.systems.iter().map(|system| one(system, style, diffs));
+    let mut all: Vec<String> = texts.collect();
+    for disk in report.edits.iter().filter(|d| d.bytes > 0) {
+        all.push(format!(
+            "{}: {} in {} places would be written\n",
+            shown(&disk.filename),
+            size(disk.bytes),
+            disk.ranges.len()
+        ));
+    }
+    all.join("\n")
+}
+
+fn one(system: &SystemFixes, style: Style, diffs: bool) -> String {
+    let mut table = Table::new(&[
+        ("FIX", Align::Left),
+        ("OUTCOME", Align::Left),
+        ("WHY", Align::Left),
+        ("EVIDENCE", Align::Left),
+    ]);
+    for finding in &system.findings {
+        let evidence: Vec<&str> = finding.evidence.iter().map(|s| s.as_str()).collect();
+        table.row([
+            finding.fix.clone(),
+            finding.outcome.word().to_owned(),
+            shown(&finding.why),
+            shown(&evidence.join(" ")),
+        ]);
+    }
+    let name = system.name.as_deref().unwrap_or(system.kind);
+    let mut text = format!(
+        "{}\n\n",
+        style.bold(&format!("{}  {}", shown(&system.root), shown(name)))
+    );
+    text.push_str(&table.render(style, "  ", &|column, cell| match (column, cell) {
+        (1, "blocked") => style.bold(cell),
+        (1, "leave") => style.dim(cell),
+        _ => cell.to_owned(),
+    }));
+    let mut told: Vec<&str> = Vec::new();
+    for advice in system.findings.iter().filter_map(|f| f.advice.as_deref()) {
+        if !told.contains(&advice) {
+            told.push(advice);
+            text.push_str(&format!("  {} {}\n", style.dim("help:"), shown(advice)));
+        }
+    }
+    if !system.changes.is_empty() {
+        text.push('\n');
+    }
+    for change in &system.changes {
+        text.push_str(&change_text(change, style, diffs));
+    }
+    text.push_str(&format!("\n  {}\n", judged(system)));
+    for stop in &system.validation.stops {
+        text.push_str(&format!("  {}: {}\n", shown(&stop.check), shown(&stop.why)));
+    }
+    text
+}
+
+fn change_text(change: &Change, style: Style, diffs: bool) -> String {
+    let sizes = match (&change.before, &change.after) {
+        (Some(before), Some(after)) => format!("  {} -> {} bytes", before.size, after.size),
+        (None, Some(after)) => format!("  {} bytes", after.size),
+        (Some(before), None) => format!("  {} bytes", before.size),
+        (None, None) => String::new(),
+    };
+    let to = change.to.as_ref().map_or_else(String::new, |to| format!(" -> {}", shown(to)));
+    let mut text = format!(
+        "  {} {}{to}{}  {}\n",
+        change.kind.word(),
+        style.bold(&shown(&change.path)),
+        style.dim(&sizes),
+        style.dim(&format!("({}, on {})", change.fix, shown(&change.on)))
+    );
+    if let Some(diff) = change.diff.as_ref().filter(|_| diffs) {
+        for line in diff.lines() {
+            let line = shown(line);
+            let line = match line.chars().next() {
+                Some('+') => style.green(&line),
+                Some('-') => style.red(&line),
+                Some('@') => style.dim(&line),
+                _ => line,
+            };
+            text.push_str(&format!("    {line}\n"));
+        }
+    }
+    text
+}
+
+fn judged(system: &SystemFixes) -> String {
+    let validation = &system.validation;
+    let buses: Vec<&str> = validation.buses.iter().map(|b| b.word()).collect();
+    let buses = buses.join(", ");
+    match (validation.before, validation.after) {
+        (Verdict::Boots, Verdict::Boots) => format!("boots on KVM before and after: {buses}"),
+        (_, Verdict::Boots) => format!("does not boot on virtio as it is; boots when this is done: {buses}"),
+        (_, Verdict::BootsEmulated) => {
+            format!("does not boot on virtio, also when this is done; boots on controllers QEMU emulates: {buses}")
+        }
+        (_, Verdict::WillNotBoot) => "does not boot on KVM, also when this is done".to_owned(),
+        _ => "whether it boots when this is done cannot be told".to_owned(),
+    }
+}
+
+/// The exit code: nothing to do, changes, blocked.
+pub(super) fn code(report: &FixReport) -> u8 {
+    use super::exit;
+    if !report.obstacles().is_empty() || report.outcome == Outcome::Blocked {
+        return exit::BLOCKED;
+    }
+    match report.outcome {
+        Outcome::Change => exit::CHANGES,
+        _ => exit::DONE,
+    }
+}

@@ -1,0 +1,140 @@
+use super::fixing::{self, FixArgs};
+use super::guest::GuestArgs;
+use super::making::MakingArgs;
+use super::{Context, Outcome, exit, value};
+use crate::term::{Fields, Progress, Screen, shown};
+use h2k_convert::{Failure, Format, Migrate, MigrateReport, human};
+use std::path::PathBuf;
+
+/// Take a guest to KVM: fix what keeps it from booting there, copy it once, describe it
+///
+/// Inspects the guest, makes the fixes in memory over its disks, judges the result, and copies each disk once into the
+/// directory, with report.json, which says what was found, changed and judged. The sources are only read. What is made
+/// appears whole or not at all. Where something cannot be fixed, nothing is written, unless --allow-partial says to go
+/// on without it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  hyper2kvm migrate server.vmdk -o out/
+  hyper2kvm migrate -a first.vmdk -a second.vmdk -o out/ --name web01
+  hyper2kvm migrate --compress zstd --verify server.vmdk -o out/")]
+pub(super) struct Args {
+    /// The disks of one guest, in their order
+    #[arg(value_name = "DISK", required_unless_present = "add")]
+    disks: Vec<PathBuf>,
+    /// The directory to put everything into; made where it is missing
+    #[arg(short, long, value_name = "DIR", help_heading = "Target")]
+    output: PathBuf,
+    /// The machine's name; the first disk's when not given
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    name: Option<String>,
+    /// Replace files that exist
+    #[arg(long, help_heading = "Target")]
+    force: bool,
+    /// Go on where something cannot be fixed, and leave that as it is
+    #[arg(long, help_heading = "Fixes")]
+    allow_partial: bool,
+    /// Read the finished disks again and compare them with what was copied
+    #[arg(long, help_heading = "Work")]
+    verify: bool,
+    /// Read sources and finished disks once more: they may differ where fixes wrote, and nowhere else
+    #[arg(long, help_heading = "Work")]
+    prove: bool,
+    /// Read at most so many bytes a second
+    #[arg(long, value_name = "SIZE", value_parser = value::some_bytes, help_heading = "Work")]
+    bandwidth: Option<u64>,
+    /// Worker threads; one for each processor when not given
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        hide_default_value = true,
+        help_heading = "Work"
+    )]
+    workers: usize,
+    #[command(flatten)]
+    making: MakingArgs,
+    #[command(flatten)]
+    fixes: FixArgs,
+    #[command(flatten)]
+    guest: GuestArgs,
+}
+
+impl Args {
+    pub(super) fn run(self, context: &Context) -> Outcome {
+        let screen = &context.screen;
+        let job = self.meant()?;
+        let progress = Progress::new(screen);
+        let report = job.run(context.stop.flag(), &progress);
+        drop(progress);
+        let report = report?;
+        if screen.json {
+            screen.document(&report);
+        } else if !screen.quiet {
+            screen.say(&text(&report, screen));
+        }
+        Ok(exit::DONE)
+    }
+
+    fn meant(self) -> Result<Migrate, Failure> {
+        let fixing = self.fixes.fixing(&self.guest, &self.disks)?;
+        let first = fixing.guest.disks.first().map(|disk| disk.path.as_path());
+        let stem = first.and_then(|path| path.file_stem()).map(|s| s.to_string_lossy().into_owned());
+        let mut making = self.making;
+        making.to = making.to.or(Some(Format::Qcow2));
+        Ok(Migrate {
+            name: self.name.or(stem).unwrap_or_default(),
+            making: making.making(&self.output)?,
+            into: self.output,
+            allow_partial: self.allow_partial,
+            verify: self.verify,
+            prove: self.prove,
+            workers: self.workers,
+            bandwidth: self.bandwidth,
+            replace: self.force,
+            fixing,
+        })
+    }
+}
+
+fn text(report: &MigrateReport, screen: &Screen) -> String {
+    let style = screen.out;
+    let mut out = fixing::text(&report.fixes, style, false);
+    out.push('\n');
+    let mut fields = Fields::default();
+    for disk in &report.disks {
+        let taken = disk.target_file.actual_size.unwrap_or(disk.target_file.length);
+        fields.add(
+            "disk",
+            format!(
+                "{} ({}, {} virtual, {} on disk{})",
+                shown(&disk.target),
+                disk.target_format,
+                human(disk.virtual_size),
+                human(taken),
+                if disk.verified { ", verified" } else { "" }
+            ),
+        );
+    }
+    for proof in &report.proofs {
+        fields.add(
+            "proved",
+            format!("{} differs from its source in {} that fixes wrote", shown(&proof.target), human(proof.edited)),
+        );
+    }
+    if let Some(bus) = report.bus {
+        fields.add("controller", bus.word());
+    }
+    let seconds = |ms: u64| format!("{}.{:02} s", ms / 1000, ms % 1000 / 10);
+    fields.add(
+        "took",
+        format!(
+            "{}: {} to look and fix, {} to copy",
+            seconds(report.times.total_ms),
+            seconds(report.times.fix_ms),
+            seconds(report.times.copy_ms)
+        ),
+    );
+    out.push_str(&fields.render(style, "  "));
+    out
+}

@@ -1,7 +1,7 @@
 //! Changing an image in place: all or nothing, whatever happens in between.
 
 use crate::redo_log_of;
-use h2k_block::{Access, Error, FileDisk, HostFile, Limits, Result, Sharing};
+use h2k_block::{Access, Error, FileDisk, HostFile, Limits, Overlay, Result, Sharing};
 use h2k_image::qcow2::Edit;
 use std::path::{Path, PathBuf};
 
@@ -21,9 +21,22 @@ pub(crate) fn apply(edit: &Edit, file: &dyn HostFile, path: &Path) -> Result<()>
     if file.len() < edit.len() {
         file.set_len(edit.len())?;
     }
+    logged(file, path, |log| edit.commit(file, log))
+}
+
+/// Writes the edits of `over` to `file`, which is the disk at `path` as it is. All or nothing, as [`apply`].
+pub(crate) fn commit(over: &Overlay, file: &dyn HostFile, path: &Path) -> Result<()> {
+    logged(file, path, |log| h2k_block::commit(over, file, log))
+}
+
+fn logged(
+    file: &dyn HostFile,
+    path: &Path,
+    commit: impl FnOnce(&FileDisk) -> Result<()>,
+) -> Result<()> {
     file.flush()?;
     let log = Log::begin(path)?;
-    match edit.commit(file, &log.file) {
+    match commit(&log.file) {
         Ok(()) => log.end(),
         // What was begun is finished if it can be; what was not begun leaves no log behind.
         Err(e) => match h2k_block::recover(file, &log.file, Limits::default()) {

@@ -1,5 +1,6 @@
 use super::fixing::{self, FixArgs};
 use super::guest::GuestArgs;
+use super::machine::MachineArgs;
 use super::making::MakingArgs;
 use super::{Context, Outcome, exit, value};
 use crate::term::{Fields, Progress, Screen, shown};
@@ -53,6 +54,8 @@ pub(super) struct Args {
     )]
     workers: usize,
     #[command(flatten)]
+    machine: MachineArgs,
+    #[command(flatten)]
     making: MakingArgs,
     #[command(flatten)]
     fixes: FixArgs,
@@ -85,6 +88,8 @@ impl Args {
         Ok(Migrate {
             name: self.name.or(stem).unwrap_or_default(),
             making: making.making(&self.output)?,
+            machine: None,
+            decisions: self.machine.decisions(),
             into: self.output,
             allow_partial: self.allow_partial,
             verify: self.verify,
@@ -121,6 +126,10 @@ fn text(report: &MigrateReport, screen: &Screen) -> String {
             "proved",
             format!("{} differs from its source in {} that fixes wrote", shown(&proof.target), human(proof.edited)),
         );
+    }
+    fields.add("domain", shown(&report.domain));
+    for note in &report.notes {
+        fields.add("note", shown(note));
     }
     if let Some(bus) = report.bus {
         fields.add("controller", bus.word());

@@ -16,12 +16,14 @@ mod du;
 mod exit;
 mod filesystems;
 mod find;
+mod fix;
 mod fixing;
 mod guest;
 mod info;
 mod inspect;
 mod journal;
 mod ls;
+mod machine;
 mod making;
 mod man;
 mod map;
@@ -110,6 +112,7 @@ enum Command {
     CompareVms(compare_vms::Args),
     Doctor(doctor::Args),
     Plan(plan::Args),
+    Fix(fix::Args),
     Migrate(migrate::Args),
     Ls(ls::Args),
     Cat(cat::Args),
@@ -186,6 +189,7 @@ impl Command {
             Self::CompareVms(args) => args.run(context),
             Self::Doctor(args) => args.run(context),
             Self::Plan(args) => args.run(context),
+            Self::Fix(args) => args.run(context),
             Self::Migrate(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Cat(args) => args.run(context),

@@ -7,9 +7,11 @@
 //!               └──▶ the guest again, over the overlays ──▶ every fix asked again, doctor, checks
 //! ```
 
+mod place;
 mod report;
 mod write;
 
+pub use place::{FixOnly, FixedReport, Into};
 pub(crate) use report::clear;
 pub use report::{DiskEdits, FixReport, FixTimes, RefusedReport, SystemFixes, Validation};
 
@@ -135,4 +137,16 @@ pub(crate) fn worst(all: impl Iterator<Item = Outcome>) -> Outcome {
         _ => 3,
     })
     .unwrap_or(Outcome::Leave)
+}
+
+/// Whether `offset` lies in one of `ranges`, which are sorted and apart from each other, and where that changes.
+pub(crate) fn edited_at(ranges: &[(u64, u64)], offset: u64) -> (bool, u64) {
+    let after = ranges.partition_point(|(at, _)| *at <= offset);
+    let inside = after.checked_sub(1).and_then(|i| ranges.get(i));
+    if let Some((at, len)) = inside
+        && offset < at.saturating_add(*len)
+    {
+        return (true, at.saturating_add(*len));
+    }
+    (false, ranges.get(after).map_or(u64::MAX, |(at, _)| *at))
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing has its name before all of it is whole: the disks, the description, and last of all the report.
 
+mod domain;
 mod proof;
 mod report;
 
@@ -11,8 +12,10 @@ pub use report::{MigrateReport, MigrateTimes};
 use crate::failure::About;
 use crate::fix::clear;
 use crate::{Convert, Failure, Fixed, Fixing, Making, Phase, Result, Watch};
-use h2k_block::{Class, Error, Output};
+use h2k_block::{Class, Error, HostFile, Output};
+use h2k_fix::Target;
 use h2k_image::Info;
+use h2k_machine::{Decisions, Machine};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -22,6 +25,10 @@ use std::time::Instant;
 pub struct Migrate {
     /// The guest and its fixes.
     pub fixing: Fixing,
+    /// What is known of the machine, where there is a description of it.
+    pub machine: Option<Machine>,
+    /// What was decided of the target machine; drives, firmware and name follow from the rest.
+    pub decisions: Decisions,
     /// The directory everything is put into; made where it is missing.
     pub into: PathBuf,
     /// The name of the machine, and what its files are called by.
@@ -54,10 +61,11 @@ impl Migrate {
         file_name(&self.name)?;
         let made = directory(&self.into)?;
         let mut fixing = std::mem::take(&mut self.fixing);
+        let wish = fixing.target.clone();
         fixing.spill.get_or_insert_with(|| self.into.clone());
         let done = fixing.run().and_then(|fixed| {
             clear(&fixed.report, self.allow_partial)?;
-            self.copy(&fixed, begun, stop, watch)
+            self.copy(&fixed, &wish, begun, stop, watch)
         });
         if done.is_err() && made {
             // It was made for this and is empty again; where it is not, it is not ours to remove.
@@ -69,6 +77,7 @@ impl Migrate {
     fn copy(
         &self,
         fixed: &Fixed,
+        wish: &Target,
         begun: Instant,
         stop: &AtomicBool,
         watch: &dyn Watch,
@@ -108,14 +117,28 @@ impl Migrate {
             }
             report.disks.push(copied);
         }
+        let made: Vec<(PathBuf, &'static str)> = report
+            .disks
+            .iter()
+            .map(|d| (PathBuf::from(&d.target), d.target_format))
+            .collect();
+        let domain = domain::describe(self, fixed, wish, &made)?;
+        let xml = self.into.join(format!("{}.xml", self.name));
+        let xml = crate::free::free(&xml, self.replace, &needed)?;
+        store(&*output.create(&xml).about(&xml)?, &domain.xml).about(&xml)?;
+        report.domain = xml.display().to_string();
+        report.notes = domain.notes;
         report.finish(fixed, begun);
         let text = report.text()?;
-        file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))
-            .and_then(|()| file.write_at(0, text.as_bytes()))
-            .about(&path)?;
+        store(&*file, &text).about(&path)?;
         output.commit().about(&self.into)?;
         Ok(report)
     }
+}
+
+fn store(file: &dyn HostFile, text: &str) -> h2k_block::Result<()> {
+    file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
+    file.write_at(0, text.as_bytes())
 }
 
 /// What the file of a disk is called.

@@ -1,6 +1,7 @@
 //! A proof that a target differs from its source where fixes wrote, and nowhere else.
 
 use crate::convert::verify;
+use crate::fix::edited_at;
 use crate::{Convert, Fixed, Result, Watch};
 use h2k_block::{BlockRead, Class, Error, Extent, Kind, Output};
 use serde::Serialize;
@@ -26,20 +27,6 @@ struct Unedited {
     ranges: Vec<(u64, u64)>,
 }
 
-impl Unedited {
-    /// Whether `offset` lies in an edit, and where that changes.
-    fn edited(&self, offset: u64) -> (bool, u64) {
-        let after = self.ranges.partition_point(|(at, _)| *at <= offset);
-        let inside = after.checked_sub(1).and_then(|i| self.ranges.get(i));
-        if let Some((at, len)) = inside
-            && offset < at.saturating_add(*len)
-        {
-            return (true, at.saturating_add(*len));
-        }
-        (false, self.ranges.get(after).map_or(u64::MAX, |(at, _)| *at))
-    }
-}
-
 impl BlockRead for Unedited {
     fn len(&self) -> u64 {
         self.disk.len()
@@ -47,7 +34,7 @@ impl BlockRead for Unedited {
 
     fn fetch(&self, mut offset: u64, mut buf: &mut [u8]) -> h2k_block::Result<()> {
         while !buf.is_empty() {
-            let (edited, until) = self.edited(offset);
+            let (edited, until) = edited_at(&self.ranges, offset);
             let room = usize::try_from(until.saturating_sub(offset)).unwrap_or(usize::MAX);
             let (part, rest) = buf.split_at_mut(room.min(buf.len()));
             if edited {
@@ -62,7 +49,7 @@ impl BlockRead for Unedited {
     }
 
     fn map(&self, offset: u64, end: u64) -> h2k_block::Result<Extent> {
-        let (edited, until) = self.edited(offset);
+        let (edited, until) = edited_at(&self.ranges, offset);
         let end = end.min(until);
         if edited {
             return Ok(Extent::new(offset, end.saturating_sub(offset), Kind::Zero));

@@ -24,6 +24,10 @@ pub struct MigrateReport {
     pub disks: Vec<ConvertReport>,
     /// What was proved of them, where that was asked for.
     pub proofs: Vec<Proof>,
+    /// The file with libvirt's description of the machine.
+    pub domain: String,
+    /// What of the machine was assumed, and what is not carried over.
+    pub notes: Vec<String>,
     /// Bytes of the guest's disks that were read: looking, fixing and copying.
     pub bytes_read: u64,
     /// Bytes that were written to the new disks' files.
@@ -54,6 +58,8 @@ impl MigrateReport {
             fixes: fixed.report.clone(),
             disks: Vec::new(),
             proofs: Vec::new(),
+            domain: String::new(),
+            notes: Vec::new(),
             bytes_read: 0,
             bytes_written: 0,
             times: MigrateTimes::default(),

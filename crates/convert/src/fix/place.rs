@@ -1,0 +1,199 @@
+//! Where the fixes of a guest go when it is not migrated: into the disk itself, or into an image over it.
+
+use super::{FixReport, Fixed, Fixing, clear};
+use crate::convert::backing::path_from;
+use crate::delta::Delta;
+use crate::failure::About;
+use crate::target::Reference;
+use crate::{Chain, Convert, ConvertReport, Failure, Making, Result, Source, Watch, in_place};
+use h2k_block::{Access, BlockRead, Class, Error, Extent, HostFile, Kind, Output, Sharing};
+use h2k_image::{Format, Info};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Where the fixes go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Into {
+    /// Into the disk, all together or not at all.
+    InPlace,
+    /// Into a new qcow2 image for each disk, in their order, which refers to the disk for the rest.
+    Over(Vec<PathBuf>),
+}
+
+/// Makes the fixes of a guest without copying it.
+#[derive(Debug)]
+pub struct FixOnly {
+    /// The guest and its fixes.
+    pub fixing: Fixing,
+    /// Where they go.
+    pub into: Into,
+    /// Whether to go on where something stands in the way, and leave that as it is.
+    pub allow_partial: bool,
+    /// Whether existing files may be replaced.
+    pub replace: bool,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FixedReport {
+    /// Everything that was found, changed and judged.
+    pub fixes: FixReport,
+    /// Whether the disk itself was written.
+    pub in_place: bool,
+    /// The images that were made over the disks.
+    pub disks: Vec<ConvertReport>,
+}
+
+impl FixOnly {
+    /// Makes the fixes.
+    ///
+    /// # Errors
+    /// As [`Fixing::run`]; [`Class::Refused`] when the guest cannot be fixed whole; [`Class::Unsupported`] for disks
+    /// that are not written in place; what the host says.
+    pub fn run(self, stop: &AtomicBool, watch: &dyn Watch) -> Result<FixedReport> {
+        match &self.into {
+            Into::InPlace => in_place_of(self.fixing, self.allow_partial),
+            Into::Over(targets) => {
+                let targets = targets.clone();
+                self.over(&targets, stop, watch)
+            }
+        }
+    }
+
+    fn over(self, targets: &[PathBuf], stop: &AtomicBool, watch: &dyn Watch) -> Result<FixedReport> {
+        let disks = self.fixing.guest.disks.len();
+        if targets.len() != disks {
+            return Err(Failure::invalid(format!(
+                "there are {disks} disks and {} images to make over them",
+                targets.len()
+            ))
+            .advise("say --overlay once for each disk, in their order"));
+        }
+        let fixed = self.fixing.run()?;
+        clear(&fixed.report, self.allow_partial)?;
+        let images = &fixed.guest.images;
+        let needed: Vec<&Info> = images.iter().map(|(_, opened)| &opened.info).collect();
+        let mut output = Output::new(self.replace);
+        let mut made = Vec::new();
+        for (number, ((source, opened), target)) in images.iter().zip(targets).enumerate() {
+            let job = job(source, target.clone(), self.replace);
+            let reference = Reference {
+                name: path_from(target, &source.path)?,
+                format: opened.info.format,
+            };
+            let disk = fixed.edits_of(number)?;
+            let ready = job.ready_for(opened.clone(), disk, Some(reference), &needed)?;
+            let report = job.fill(&ready, &mut output, stop, watch);
+            made.push(report.map_err(|e| job.failed(e, Some(&ready)))?);
+        }
+        if let Some(first) = targets.first() {
+            output.commit().about(first)?;
+        }
+        Ok(FixedReport {
+            fixes: fixed.report,
+            in_place: false,
+            disks: made,
+        })
+    }
+}
+
+fn job(source: &Source, target: PathBuf, replace: bool) -> Convert {
+    Convert {
+        source: source.clone(),
+        target,
+        making: Making::new(Format::Qcow2),
+        chain: Chain::Flatten,
+        resize: None,
+        shrink: false,
+        workers: 0,
+        digest: None,
+        verify: false,
+        bandwidth: None,
+        replace,
+    }
+}
+
+/// Writes the fixes into the one disk that has any. The locks of a writer are taken before anything is looked at.
+fn in_place_of(mut fixing: Fixing, allow_partial: bool) -> Result<FixedReport> {
+    let mut files: Vec<Arc<dyn HostFile>> = Vec::new();
+    for source in &mut fixing.guest.disks {
+        files.push(source.file(Access::Edit)?);
+        // Ours now: reading through a second door asks for no lock of its own.
+        source.sharing = Sharing::Force;
+    }
+    let fixed = fixing.run()?;
+    clear(&fixed.report, allow_partial)?;
+    let edited: Vec<usize> = (0..files.len()).filter(|n| fixed.is_edited(*n)).collect();
+    if edited.len() > 1 {
+        let why = "fixes of several disks are not written in place: interrupted, one would have them and another not";
+        return Err(Error::unsupported(why)
+            .advise("make images over them instead: --overlay")
+            .into());
+    }
+    for number in edited {
+        let (Some((source, opened)), Some(file), Some(over)) =
+            (fixed.guest.images.get(number), files.get(number), fixed.overlay(number))
+        else {
+            continue;
+        };
+        if opened.info.format != Format::Raw {
+            let what = format!("{} images are not written in place", opened.info.format.name());
+            let error = Error::unsupported(what)
+                .advise("make an image over it with --overlay, or a new disk with migrate");
+            return Err(Failure::from(error).about(&source.path));
+        }
+        in_place::commit(over, &**file, &source.path).about(&source.path)?;
+    }
+    Ok(FixedReport {
+        fixes: fixed.report,
+        in_place: true,
+        disks: Vec::new(),
+    })
+}
+
+/// The edits of an overlay and nothing else: what lies below shows as a hole.
+struct EditsOnly {
+    len: u64,
+    /// Sorted, apart from each other.
+    ranges: Vec<(u64, u64)>,
+}
+
+impl BlockRead for EditsOnly {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn fetch(&self, _offset: u64, _buf: &mut [u8]) -> h2k_block::Result<()> {
+        Err(Error::new(Class::Invalid, "edits alone are mapped, not read"))
+    }
+
+    fn map(&self, offset: u64, end: u64) -> h2k_block::Result<Extent> {
+        let (edited, until) = super::edited_at(&self.ranges, offset);
+        let kind = if edited { Kind::Data } else { Kind::Hole };
+        Ok(Extent::new(offset, end.min(until).saturating_sub(offset), kind))
+    }
+}
+
+impl Fixed {
+    fn is_edited(&self, number: usize) -> bool {
+        self.report.edits.get(number).is_some_and(|e| e.bytes > 0)
+    }
+
+    /// A disk that has only what was edited, and shows the whole disk where a unit has to be filled up.
+    fn edits_of(&self, number: usize) -> Result<Arc<dyn BlockRead>> {
+        let missing = || Error::new(Class::Invalid, "a disk without an overlay");
+        let whole = self.disk(number).ok_or_else(missing)?;
+        let edits = self.report.edits.get(number).ok_or_else(missing)?;
+        let own = EditsOnly {
+            len: whole.len(),
+            ranges: edits.ranges.clone(),
+        };
+        Ok(Arc::new(Delta {
+            own: Arc::new(own),
+            whole,
+        }))
+    }
+}

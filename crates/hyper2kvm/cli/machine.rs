@@ -1,0 +1,43 @@
+//! The machine a guest is put into.
+
+use super::value;
+use h2k_machine::{Attach, Decisions};
+
+/// The machine.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Machine")]
+pub(super) struct MachineArgs {
+    /// Memory, instead of what the description of the old machine says; 2 GiB where nobody says
+    #[arg(long, value_name = "SIZE", value_parser = value::some_bytes)]
+    memory: Option<u64>,
+    /// Processors, instead of what the description of the old machine says; 2 where nobody says
+    #[arg(long, value_name = "N")]
+    vcpus: Option<u32>,
+    /// Plug network cards into this network of libvirt; with OLD= those that were on OLD only; may be repeated
+    #[arg(long, value_name = "[OLD=]NETWORK")]
+    network: Vec<String>,
+    /// Plug network cards into this bridge of the host; with OLD= those that were on OLD only; may be repeated
+    #[arg(long, value_name = "[OLD=]BRIDGE")]
+    bridge: Vec<String>,
+}
+
+impl MachineArgs {
+    pub(super) fn decisions(&self) -> Decisions {
+        let mut decisions = Decisions {
+            memory: self.memory,
+            processors: self.vcpus,
+            ..Decisions::default()
+        };
+        let networks = self.network.iter().map(|said| (said, Attach::Network as fn(String) -> Attach));
+        let bridges = self.bridge.iter().map(|said| (said, Attach::Bridge as fn(String) -> Attach));
+        for (said, attach) in networks.chain(bridges) {
+            match said.split_once('=') {
+                Some((old, new)) => {
+                    decisions.networks.insert(old.to_owned(), attach(new.to_owned()));
+                }
+                None => decisions.fallback = Some(attach(said.clone())),
+            }
+        }
+        decisions
+    }
+}

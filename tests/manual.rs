@@ -19,6 +19,7 @@ const COMMANDS: &[&str] = &[
     "du",
     "filesystems",
     "find",
+    "fix",
     "info",
     "inspect",
     "journal",
@@ -26,7 +27,9 @@ const COMMANDS: &[&str] = &[
     "man",
     "map",
     "measure",
+    "migrate",
     "partitions",
+    "plan",
     "recover",
     "reg",
     "resize",
@@ -185,6 +188,30 @@ fn every_json_field_is_documented() {
         let args = [args, &["--json"]].concat();
         fields(&run(dir.path(), &args).good().json(), &mut found);
     }
+    // The fixture is of several systems, none of which starts: what matters here is what is told of them.
+    fields(
+        &run(dir.path(), &["plan", "-a", "sda.img", "-a", "sdb.img", "--json"]).json(),
+        &mut found,
+    );
+    let migrated = &[
+        "migrate",
+        "sda.img",
+        "-o",
+        "kvm",
+        "--allow-partial",
+        "--prove",
+        "--json",
+    ];
+    fields(&run(dir.path(), migrated).good().json(), &mut found);
+    let fixed = &[
+        "fix",
+        "sda.img",
+        "--overlay",
+        "over.qcow2",
+        "--allow-partial",
+        "--json",
+    ];
+    fields(&run(dir.path(), fixed).good().json(), &mut found);
     fields(&run(dir.path(), &["info", "none", "--json"]).json(), &mut found);
     for field in found {
         assert!(

@@ -29,11 +29,7 @@ pub(crate) fn commit(over: &Overlay, file: &dyn HostFile, path: &Path) -> Result
     logged(file, path, |log| h2k_block::commit(over, file, log))
 }
 
-fn logged(
-    file: &dyn HostFile,
-    path: &Path,
-    commit: impl FnOnce(&FileDisk) -> Result<()>,
-) -> Result<()> {
+fn logged(file: &dyn HostFile, path: &Path, commit: impl FnOnce(&FileDisk) -> Result<()>) -> Result<()> {
     file.flush()?;
     let log = Log::begin(path)?;
     match commit(&log.file) {

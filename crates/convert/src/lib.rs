@@ -47,7 +47,8 @@ pub use create::{Create, CreatedReport};
 pub use extract::{CopyOut, CopyOutReport, OnTrouble, SkippedReport};
 pub use failure::{ErrorReport, Failure, Result};
 pub use fix::{
-    DiskEdits, FixOnly, FixReport, FixTimes, Fixed, FixedReport, Fixing, Into, RefusedReport, SystemFixes, Validation,
+    DiskEdits, FixOnly, FixReport, FixTimes, Fixed, FixedReport, Fixing, Into, RefusedReport, SystemFixes,
+    Validation,
 };
 pub use guest::{
     DeviceReport, FileEntry, FilesystemsReport, GuestSource, HoldsReport, Key, LeftOutReport,

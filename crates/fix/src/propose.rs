@@ -95,7 +95,10 @@ pub fn propose(
         findings.push(finding);
     }
     if fixes::all().iter().all(|fix| fix.kind() != system.kind) {
-        let what = format!("no fix knows {} guests, which stay as they are", system.kind.word());
+        let what = format!(
+            "no fix knows {} guests, which stay as they are",
+            system.kind.word()
+        );
         let mut finding = Finding::blocked(what);
         "system".clone_into(&mut finding.fix);
         findings.push(finding);

@@ -61,7 +61,12 @@ impl Args {
             let mut text = fixing::text(&report.fixes, screen.out, false);
             for disk in &report.disks {
                 let taken = disk.target_file.actual_size.unwrap_or(disk.target_file.length);
-                text.push_str(&format!("{}: {} over {}\n", shown(&disk.target), size(taken), shown(&disk.source)));
+                text.push_str(&format!(
+                    "{}: {} over {}\n",
+                    shown(&disk.target),
+                    size(taken),
+                    shown(&disk.source)
+                ));
             }
             screen.say(&text);
         }

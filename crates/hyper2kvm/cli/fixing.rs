@@ -38,9 +38,13 @@ pub(super) struct FixArgs {
 
 fn id(text: &str) -> Result<String, String> {
     let known = |fix: &&dyn h2k_fix::Fix| {
-        fix.id() == text || fix.id().strip_prefix(text).is_some_and(|rest| rest.starts_with('.'))
+        fix.id() == text
+            || fix
+                .id()
+                .strip_prefix(text)
+                .is_some_and(|rest| rest.starts_with('.'))
     };
-    if h2k_fix::all().iter().any(|fix| known(fix)) {
+    if h2k_fix::all().iter().any(known) {
         return Ok(text.to_owned());
     }
     let names: Vec<&str> = h2k_fix::all().iter().map(|fix| fix.id()).collect();
@@ -102,9 +106,13 @@ impl FixArgs {
 
 /// The moment edits are stamped with: `SOURCE_DATE_EPOCH` where it is set, so that the same edits give the same bytes.
 fn now() -> Time {
-    let set = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
+    let set = std::env::var("SOURCE_DATE_EPOCH")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let clock = || {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         i64::try_from(since.as_secs()).unwrap_or(0)
     };
     Time {
@@ -195,7 +203,10 @@ fn change_text(change: &Change, style: Style, diffs: bool) -> String {
         (Some(before), None) => format!("  {} bytes", before.size),
         (None, None) => String::new(),
     };
-    let to = change.to.as_ref().map_or_else(String::new, |to| format!(" -> {}", shown(to)));
+    let to = change
+        .to
+        .as_ref()
+        .map_or_else(String::new, |to| format!(" -> {}", shown(to)));
     let mut text = format!(
         "  {} {}{to}{}  {}\n",
         change.kind.word(),
@@ -226,7 +237,9 @@ fn judged(system: &SystemFixes) -> String {
         (Verdict::Boots, Verdict::Boots) => format!("boots on KVM before and after: {buses}"),
         (_, Verdict::Boots) => format!("does not boot on virtio as it is; boots when this is done: {buses}"),
         (_, Verdict::BootsEmulated) => {
-            format!("does not boot on virtio, also when this is done; boots on controllers QEMU emulates: {buses}")
+            format!(
+                "does not boot on virtio, also when this is done; boots on controllers QEMU emulates: {buses}"
+            )
         }
         (_, Verdict::WillNotBoot) => "does not boot on KVM, also when this is done".to_owned(),
         _ => "whether it boots when this is done cannot be told".to_owned(),

@@ -28,15 +28,17 @@ impl MachineArgs {
             processors: self.vcpus,
             ..Decisions::default()
         };
-        let networks = self.network.iter().map(|said| (said, Attach::Network as fn(String) -> Attach));
-        let bridges = self.bridge.iter().map(|said| (said, Attach::Bridge as fn(String) -> Attach));
-        for (said, attach) in networks.chain(bridges) {
-            match said.split_once('=') {
-                Some((old, new)) => {
-                    decisions.networks.insert(old.to_owned(), attach(new.to_owned()));
-                }
-                None => decisions.fallback = Some(attach(said.clone())),
+        let mut plug = |said: &str, attach: fn(String) -> Attach| match said.split_once('=') {
+            Some((old, new)) => {
+                decisions.networks.insert(old.to_owned(), attach(new.to_owned()));
             }
+            None => decisions.fallback = Some(attach(said.to_owned())),
+        };
+        for said in &self.network {
+            plug(said, Attach::Network);
+        }
+        for said in &self.bridge {
+            plug(said, Attach::Bridge);
         }
         decisions
     }

@@ -82,7 +82,9 @@ impl Args {
     fn meant(self) -> Result<Migrate, Failure> {
         let fixing = self.fixes.fixing(&self.guest, &self.disks)?;
         let first = fixing.guest.disks.first().map(|disk| disk.path.as_path());
-        let stem = first.and_then(|path| path.file_stem()).map(|s| s.to_string_lossy().into_owned());
+        let stem = first
+            .and_then(|path| path.file_stem())
+            .map(|s| s.to_string_lossy().into_owned());
         let mut making = self.making;
         making.to = making.to.or(Some(Format::Qcow2));
         Ok(Migrate {
@@ -124,7 +126,11 @@ fn text(report: &MigrateReport, screen: &Screen) -> String {
     for proof in &report.proofs {
         fields.add(
             "proved",
-            format!("{} differs from its source in {} that fixes wrote", shown(&proof.target), human(proof.edited)),
+            format!(
+                "{} differs from its source in {} that fixes wrote",
+                shown(&proof.target),
+                human(proof.edited)
+            ),
         );
     }
     fields.add("domain", shown(&report.domain));

@@ -113,7 +113,7 @@ enum Command {
     Doctor(doctor::Args),
     Plan(plan::Args),
     Fix(fix::Args),
-    Migrate(migrate::Args),
+    Migrate(Box<migrate::Args>),
     Ls(ls::Args),
     Cat(cat::Args),
     Stat(stat::Args),

@@ -45,7 +45,10 @@ impl Args {
         } else {
             screen.say(&fixing::text(&fixed.report, screen.out, !self.brief));
             for obstacle in fixed.report.unread.iter() {
-                screen.warn(&crate::term::shown(&format!("{}: {}", obstacle.source, obstacle.message)));
+                screen.warn(&crate::term::shown(&format!(
+                    "{}: {}",
+                    obstacle.source, obstacle.message
+                )));
             }
         }
         Ok(fixing::code(&fixed.report))

@@ -134,9 +134,11 @@ fn in_place_of(mut fixing: Fixing, allow_partial: bool) -> Result<FixedReport> {
             .into());
     }
     for number in edited {
-        let (Some((source, opened)), Some(file), Some(over)) =
-            (fixed.guest.images.get(number), files.get(number), fixed.overlay(number))
-        else {
+        let (Some((source, opened)), Some(file), Some(over)) = (
+            fixed.guest.images.get(number),
+            files.get(number),
+            fixed.overlay(number),
+        ) else {
             continue;
         };
         if opened.info.format != Format::Raw {

@@ -201,11 +201,7 @@ impl FixReport {
                 kind: system.kind.word(),
                 name: system.name.clone(),
                 firmware: firmware(&proposal.boot),
-                validation: Validation::of(
-                    before.systems.iter().find(|s| s.root == root),
-                    after,
-                    left_over,
-                ),
+                validation: Validation::of(before.systems.iter().find(|s| s.root == root), after, left_over),
                 unread: proposal.unread,
                 root,
                 findings,
@@ -255,7 +251,9 @@ impl FixReport {
     #[must_use]
     pub fn bus(&self) -> Option<Bus> {
         let fits = |bus: &Bus| self.systems.iter().all(|s| s.validation.buses.contains(bus));
-        Bus::ALL.into_iter().find(|bus| !self.systems.is_empty() && fits(bus))
+        Bus::ALL
+            .into_iter()
+            .find(|bus| !self.systems.is_empty() && fits(bus))
     }
 }
 
@@ -270,18 +268,15 @@ fn unwritten(refusal: &RefusedReport, count: usize) -> Finding {
         refusal.device, refusal.message
     ));
     "filesystem".clone_into(&mut finding.fix);
-    finding.advice = refusal.advice.clone().or_else(|| {
-        Some("--allow-partial goes on without these edits".to_owned())
-    });
+    finding.advice = refusal
+        .advice
+        .clone()
+        .or_else(|| Some("--allow-partial goes on without these edits".to_owned()));
     finding
 }
 
 impl Validation {
-    fn of(
-        before: Option<&SystemDiagnosis>,
-        after: Option<&SystemDiagnosis>,
-        left_over: Vec<Change>,
-    ) -> Self {
+    fn of(before: Option<&SystemDiagnosis>, after: Option<&SystemDiagnosis>, left_over: Vec<Change>) -> Self {
         let verdict = |d: Option<&SystemDiagnosis>| d.map_or(Verdict::Unknown, |d| d.verdict);
         let stops = after.map(|d| {
             let worst = d.findings.iter().filter(|f| {

@@ -30,10 +30,10 @@ impl Site {
         for disk in guest.volumes.disks() {
             overlays.push(Arc::new(overlay(disk, spill).map_err(|e| guest.about(e))?));
         }
-        let writable: Vec<Arc<dyn BlockWrite>> = overlays
-            .iter()
-            .map(|over| -> Arc<dyn BlockWrite> { over.clone() })
-            .collect();
+        let mut writable: Vec<Arc<dyn BlockWrite>> = Vec::new();
+        for over in &overlays {
+            writable.push(Arc::<Overlay>::clone(over));
+        }
         let devices = guest.guest.devices().iter();
         Ok(Self {
             volumes: guest.volumes.over(&writable).map_err(|e| guest.about(e))?,
@@ -50,10 +50,10 @@ impl Site {
         for (_, proposal) in proposals {
             for (device, draft) in proposal.drafted.changed() {
                 let written = if taken.contains(&device) {
-                    Err(Error::unsupported(
-                        "another system on these disks changes the same filesystem",
+                    Err(
+                        Error::unsupported("another system on these disks changes the same filesystem")
+                            .advise("choose the system to fix: --root"),
                     )
-                    .advise("choose the system to fix: --root"))
                 } else {
                     self.one(device, draft, limits, now)
                 };
@@ -70,12 +70,16 @@ impl Site {
     fn volume(&self, source: &str) -> h2k_block::Result<(&Arc<dyn BlockWrite>, &'static str)> {
         // A subvolume is written by the same filesystem as the rest: btrfsvol:/dev/sda2/root
         let subvolume = source.strip_prefix("btrfsvol:");
-        let found = self.devices.iter().zip(&self.volumes).find(|((name, _), _)| match subvolume {
-            Some(path) => path
-                .strip_prefix(name.as_str())
-                .is_some_and(|rest| rest.starts_with('/')),
-            None => name == source,
-        });
+        let found = self
+            .devices
+            .iter()
+            .zip(&self.volumes)
+            .find(|((name, _), _)| match subvolume {
+                Some(path) => path
+                    .strip_prefix(name.as_str())
+                    .is_some_and(|rest| rest.starts_with('/')),
+                None => name == source,
+            });
         match found {
             Some(((_, Some(kind)), volume)) => Ok((volume, *kind)),
             _ => Err(Error::new(

@@ -16,7 +16,12 @@ pub(super) struct Domain {
 }
 
 /// Describes the machine whose disks are `disks`, each with its format.
-pub(super) fn describe(job: &Migrate, fixed: &Fixed, wish: &Target, disks: &[(PathBuf, &'static str)]) -> Result<Domain> {
+pub(super) fn describe(
+    job: &Migrate,
+    fixed: &Fixed,
+    wish: &Target,
+    disks: &[(PathBuf, &'static str)],
+) -> Result<Domain> {
     let bus = wish.bus.or_else(|| fixed.report.bus()).unwrap_or(Bus::VirtioBlk);
     let place = bus_of(bus).ok_or_else(|| {
         Failure::from(h2k_block::Error::unsupported(format!(
@@ -105,7 +110,7 @@ fn bus_of(bus: Bus) -> Option<machine::Bus> {
 fn absolute(into: &Path, file: &Path) -> Result<String> {
     let dir = into.canonicalize().map_err(h2k_block::Error::from).about(into)?;
     let path = dir.join(file.file_name().unwrap_or_default());
-    path.to_str().map(str::to_owned).ok_or_else(|| {
-        Failure::invalid(format!("{} is not UTF-8 and cannot be described", path.display()))
-    })
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::invalid(format!("{} is not UTF-8 and cannot be described", path.display())))
 }

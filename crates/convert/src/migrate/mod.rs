@@ -93,7 +93,9 @@ impl Migrate {
         for (number, (source, opened)) in images.iter().enumerate() {
             let job = Convert {
                 source: source.clone(),
-                target: self.into.join(disk_name(&self.name, number, images.len(), &self.making)),
+                target: self
+                    .into
+                    .join(disk_name(&self.name, number, images.len(), &self.making)),
                 making: self.making.clone(),
                 chain: crate::Chain::Flatten,
                 resize: None,
@@ -108,12 +110,15 @@ impl Migrate {
                 return Err(Error::new(Class::Invalid, "a disk without an overlay").into());
             };
             let ready = job.ready_for(opened.clone(), disk, None, &needed)?;
-            let copied = job
-                .fill(&ready, &mut output, stop, watch)
-                .map_err(|e| job.failed(e, Some(&ready)).leaving("nothing was left of the target"))?;
+            let copied = job.fill(&ready, &mut output, stop, watch).map_err(|e| {
+                job.failed(e, Some(&ready))
+                    .leaving("nothing was left of the target")
+            })?;
             if self.prove {
                 watch.phase(Phase::Compare);
-                report.proofs.push(proof::prove(fixed, number, &output, &job, stop, watch)?);
+                report
+                    .proofs
+                    .push(proof::prove(fixed, number, &output, &job, stop, watch)?);
             }
             report.disks.push(copied);
         }

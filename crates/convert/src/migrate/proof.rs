@@ -70,7 +70,10 @@ pub(super) fn prove(
     let nothing = || Error::new(Class::Invalid, "there is nothing to compare");
     let edits = fixed.report.edits.get(number).ok_or_else(nothing)?;
     let (_, opened) = fixed.guest.images.get(number).ok_or_else(nothing)?;
-    let part = output.parts().find(|(_, path)| **path == job.target).map(|(part, _)| part);
+    let part = output
+        .parts()
+        .find(|(_, path)| **path == job.target)
+        .map(|(part, _)| part);
     let target = verify::open(output, part.ok_or_else(nothing)?, job.making.format, true)?;
     let of = |disk: Arc<dyn BlockRead>| Unedited {
         disk,

@@ -69,7 +69,10 @@ impl MigrateReport {
     /// The report as it is stored.
     pub(super) fn text(&self) -> h2k_block::Result<String> {
         let mut text = serde_json::to_string_pretty(self).map_err(|e| {
-            h2k_block::Error::new(h2k_block::Class::Invalid, format!("the report cannot be written: {e}"))
+            h2k_block::Error::new(
+                h2k_block::Class::Invalid,
+                format!("the report cannot be written: {e}"),
+            )
         })?;
         text.push('\n');
         Ok(text)
@@ -77,9 +80,16 @@ impl MigrateReport {
 
     /// Adds up what is known at the end.
     pub(super) fn finish(&mut self, fixed: &Fixed, begun: Instant) {
-        let read = fixed.guest.images.iter().map(|(_, opened)| opened.disk.bytes_read());
+        let read = fixed
+            .guest
+            .images
+            .iter()
+            .map(|(_, opened)| opened.disk.bytes_read());
         self.bytes_read = read.fold(0, u64::saturating_add);
-        let written = self.disks.iter().map(|d| d.target_file.actual_size.unwrap_or(d.target_file.length));
+        let written = self
+            .disks
+            .iter()
+            .map(|d| d.target_file.actual_size.unwrap_or(d.target_file.length));
         self.bytes_written = written.fold(0, u64::saturating_add);
         let times = &fixed.report.times;
         let fix = [times.open_ms, times.look_ms, times.write_ms, times.judge_ms];

@@ -2,6 +2,7 @@
 
 mod agents;
 mod caches;
+mod initramfs;
 mod network;
 mod text;
 
@@ -36,7 +37,13 @@ pub trait Fix: Send + Sync {
 }
 
 /// Adding a fix is adding a line. The order matters where one sees what another did.
-static FIXES: &[&dyn Fix] = &[&caches::Caches, &network::Names, &agents::Agents];
+static FIXES: &[&dyn Fix] = &[
+    &caches::Caches,
+    &network::Names,
+    &agents::Agents,
+    &initramfs::Initramfs,
+    &initramfs::Persist,
+];
 
 /// All of them, in the order they are asked.
 #[must_use]

@@ -213,3 +213,25 @@ fn texts_and_indexes_say_the_same() {
     let found: Vec<_> = read.get("a_b[0-9]_c").iter().map(|v| v.text.as_str()).collect();
     assert_eq!(found, ["d-e", "other"]);
 }
+
+#[test]
+fn a_small_file_with_very_many_keys_costs_no_more_than_is_allowed() {
+    let words = |all: &[u32]| all.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>();
+    // Each node has a value and two children, which are one and the same: 2^40 keys.
+    let mut bytes = words(&[0xb007_f457, 0x0002_0001, 0]);
+    let mut below = 0;
+    for _ in 0..40 {
+        let at = bytes.len() as u32 | 0x6000_0000;
+        bytes.extend(b"ab");
+        bytes.extend(words(&[below, below, 1, 0]));
+        bytes.extend(b"m\0");
+        below = at;
+    }
+    bytes.splice(8..12, below.to_be_bytes());
+    let limits = Limits {
+        bytes: 1 << 20,
+        ..Limits::default()
+    };
+    let error = Entries::of(&Index::open(bytes).unwrap(), &mut Meter::new(limits)).unwrap_err();
+    assert_eq!(error.class(), h2k_block::Class::Limit);
+}

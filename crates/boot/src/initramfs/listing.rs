@@ -1,5 +1,6 @@
 //! What the kernel's root holds once an image is unpacked: names with their kind, links followed.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 /// The deepest and the longest path that is followed. Real images stay far below.
@@ -8,6 +9,9 @@ const LONGEST: usize = 1024;
 
 /// How many links may lead on to links.
 const LINKS: usize = 40;
+
+/// How many names may be looked up on the way to others, all together. Real images need a few hundred thousand.
+const LOOKUPS: u32 = 8_000_000;
 
 /// How many names an image may have.
 const NAMES: usize = 100_000;
@@ -31,6 +35,8 @@ impl Node {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     nodes: HashMap<Vec<u8>, Node>,
+    /// How many names were looked up.
+    spent: Cell<u32>,
     /// Whether something was left out: too many names, or names no real image has.
     pub(super) cut: bool,
 }
@@ -77,6 +83,10 @@ impl Listing {
             }
             let before = place.len();
             push(&mut place, &part);
+            self.spent.set(self.spent.get().saturating_add(1));
+            if self.spent.get() > LOOKUPS {
+                return None;
+            }
             let Some(target) = self.nodes.get(&place).and_then(|n| n.target.as_ref()) else {
                 continue;
             };

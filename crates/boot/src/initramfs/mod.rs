@@ -139,6 +139,15 @@ impl Initramfs {
         self.modules.binary_search_by(|m| m.as_str().cmp(module)).is_ok()
     }
 
+    /// Whether [`segment::plan`] is likely to have something to put behind it: it can be read to its end, and it is known
+    /// how images of its generator load modules.
+    #[must_use]
+    pub fn can_be_added_to(&self) -> bool {
+        let known = self.generator.as_ref().map(|g| g.value);
+        let ends = self.segments.last().is_some_and(|s| s.closed);
+        self.complete && !self.nested_root && ends && segment::supported(known).is_ok()
+    }
+
     /// Whether an index names that module, so that it is loaded for its device.
     #[must_use]
     pub fn finds(&self, module: &str) -> bool {

@@ -87,8 +87,9 @@ impl Modules {
         let file = self.files.get(name)?;
         // depmod lists what is needed by what is needed as well.
         let mut all: Vec<String> = Vec::new();
+        let mut seen = BTreeSet::new();
         for need in file.needs.iter().rev() {
-            if !self.builtin.contains_key(need) && !all.contains(need) {
+            if !self.builtin.contains_key(need) && seen.insert(need) {
                 all.push(need.clone());
             }
         }

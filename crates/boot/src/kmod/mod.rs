@@ -21,6 +21,9 @@ const VALUES: u32 = 0x4000_0000;
 const CHILDREN: u32 = 0x2000_0000;
 const OFFSET: u32 = 0x0fff_ffff;
 
+/// What a key or a value weighs in memory besides its text.
+const VALUE: usize = 128;
+
 /// Longer keys are no aliases.
 const KEY: usize = 1024;
 
@@ -132,6 +135,10 @@ impl Index {
         }
         if !node.values.is_empty() {
             meter.steps(crate::bytes::wide(node.values.len()), "values of a kmod index")?;
+            // Nodes may share others, and then a small file has many keys: what they weigh in memory counts.
+            let texts = node.values.iter().map(|v| v.text.len().saturating_add(VALUE));
+            let weight = texts.fold(key.len().saturating_add(VALUE), usize::saturating_add);
+            meter.bytes(crate::bytes::wide(weight), "entries of a kmod index")?;
             each(&String::from_utf8_lossy(key), &node.values);
         }
         for (character, child) in (node.first..=u8::MAX).zip(&node.children) {

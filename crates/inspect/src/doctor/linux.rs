@@ -2,6 +2,7 @@
 
 use super::{DRIVER, Finding, Level, Patient, cpu, loader, network};
 use h2k_boot::initramfs::Initramfs;
+use h2k_boot::kernel::ImageFormat;
 use h2k_boot::naming::{self, Naming};
 use h2k_boot::{Boot, Bus, Entry, Kernel, LeftoverKind, Reach, Rung, ladder};
 use h2k_guest::look::Line;
@@ -87,10 +88,15 @@ fn driver(kernel: &Kernel, rung: &Rung) -> Finding {
     let finding = Finding::new(DRIVER, level, why).read(rung.sources.iter().cloned());
     let generator = kernel.initramfs.iter().find_map(|i| i.generator.as_ref());
     match (rung.reach, generator) {
-        (Reach::NotInInitramfs, Some(generator)) if rung.bus.is_virtio() => finding.advise(format!(
-            "add the modules to the initramfs; {} made it",
-            generator.value.word()
-        )),
+        (Reach::NotInInitramfs, Some(generator)) if rung.bus.is_virtio() => {
+            let behind = kernel.format != ImageFormat::Uki
+                && kernel.initramfs.last().is_some_and(Initramfs::can_be_added_to);
+            let how = match behind {
+                true => "the modules can be put behind the initramfs as it is",
+                false => "add the modules to the initramfs",
+            };
+            finding.advise(format!("{how}; {} made it", generator.value.word()))
+        }
         _ => finding,
     }
 }

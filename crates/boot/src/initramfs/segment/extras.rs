@@ -6,7 +6,7 @@ use crate::initramfs::Generator;
 use std::fmt::Write as _;
 
 /// Whether modules that are added to an image of this generator are loaded.
-pub(super) fn supported(generator: Option<Generator>) -> Step<()> {
+pub(in crate::initramfs) fn supported(generator: Option<Generator>) -> Step<()> {
     match generator {
         Some(
             Generator::InitramfsTools

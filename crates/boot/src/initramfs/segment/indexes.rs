@@ -6,10 +6,17 @@
 use super::need::{Module, Source};
 use super::{Image, Step, image_error};
 use crate::kmod::{Entries, Index};
-use h2k_block::{Meter, Result};
+use h2k_block::{Limits, Meter, Result};
 use h2k_guest::Look;
 use h2k_guest::look::join;
 use std::collections::BTreeSet;
+
+/// What an index may cost: far more than the largest that distributions ship needs.
+const INDEX: Limits = Limits {
+    bytes: 256 << 20,
+    steps: 8_000_000,
+    depth: 64,
+};
 
 /// One of the two forms of `modules.dep` or `modules.alias`.
 #[derive(Clone, Debug, Default)]
@@ -169,7 +176,7 @@ fn pair(image: &Image, dir: &str, name: &str, text: &dyn Fn(&str) -> Entries) ->
 }
 
 fn opened(bytes: Vec<u8>) -> Result<Entries> {
-    let mut meter = Meter::new(h2k_block::Limits::default());
+    let mut meter = Meter::new(INDEX);
     Entries::of(&Index::open(bytes)?, &mut meter)
 }
 

@@ -12,6 +12,8 @@ mod indexes;
 mod need;
 mod neutral;
 
+pub(super) use extras::supported;
+
 use super::archive::{Archive, pack};
 use super::codec::Compression;
 use super::collect::Contents;
@@ -29,6 +31,10 @@ use std::fmt;
 
 /// A larger image is none.
 const IMAGE: u64 = 512 << 20;
+
+/// More modules, or larger ones, are not added: the largest guests need forty, of 3 MiB.
+const MODULES: usize = 512;
+const PLAIN: u64 = 256 << 20;
 
 /// What files of ours are called inside the image.
 const OURS: &str = "99-hyper2kvm.conf";
@@ -251,7 +257,7 @@ fn planned(look: &Look<'_>, kernel: &Kernel, options: &Options<'_>) -> Step<Opti
     if missing.is_empty() {
         return Plan::new(image).with(neutral).finish(options);
     }
-    extras::supported(image.generator())?;
+    supported(image.generator())?;
 
     let mut all = wanted.clone();
     all.extend(options.also.iter().copied().filter(|name| source.is_there(name)));
@@ -270,9 +276,13 @@ fn planned(look: &Look<'_>, kernel: &Kernel, options: &Options<'_>) -> Step<Opti
     }
     let closure = source.closure(&all);
     let add: Vec<&String> = closure.iter().filter(|name| !indexes.has(name)).collect();
+    let too_much = || Refusal::Module(format!("{} modules are needed, too many to add", add.len()));
     let mut plan = Plan::new(image);
-    for name in add {
+    let mut left = PLAIN;
+    for name in &add {
         let module = source.module(look, name).map_err(Refusal::Module)?;
+        let rest = left.checked_sub(wide(module.content.len()));
+        left = rest.filter(|_| add.len() <= MODULES).ok_or_else(too_much)?;
         plan.module(&indexes, module)?;
     }
     let names: Vec<&str> = plan.modules.iter().map(|m| m.0.name.as_str()).collect();

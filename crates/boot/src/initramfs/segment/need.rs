@@ -86,8 +86,13 @@ impl<'a> Source<'a> {
     }
 
     fn follow(&self, name: &str, depth: usize, all: &mut Vec<String>, seen: &mut BTreeSet<String>) {
-        let needs = self.modules.closure(name).filter(|_| self.is_there(name));
-        let Some(depth) = depth.checked_sub(1) else { return };
+        let Some(depth) = depth
+            .checked_sub(1)
+            .filter(|_| self.is_there(name) && !seen.contains(name))
+        else {
+            return;
+        };
+        let needs = self.modules.closure(name);
         for need in needs.unwrap_or_default() {
             if !seen.insert(need.clone()) {
                 continue;

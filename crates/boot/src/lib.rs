@@ -33,7 +33,7 @@ pub use kernel::{Driver, Family, Kernel, Presence};
 pub use ladder::{Bus, Reach, Rung, ladder};
 pub use loader::{Entry, Esp, GrubEnv, Loader, LoaderKind, MenuEntry, Script, Section, Uki, grub_script};
 
-use h2k_guest::{Fact, Guest, Look, Unread};
+use h2k_guest::{Fact, Guest, Look, Tree, Unread};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -97,6 +97,13 @@ pub fn read(look: &Look<'_>, guest: &Guest) -> (Boot, Vec<Unread>) {
         }
         None => (system(look, guest, None), Vec::new()),
     }
+}
+
+/// `tree` with the EFI system partition in it, at the place where [`read`] finds its files; `None` where it is there
+/// already, or where there is none.
+#[must_use]
+pub fn with_esp(tree: &Tree, guest: &Guest) -> Option<Tree> {
+    loader::mounted(tree, guest).and_then(|(whole, ..)| whole)
 }
 
 /// Reads what is needed before a system's own files are: firmware, boot code, the EFI system partition; and where the

@@ -36,6 +36,6 @@ pub use drafted::{Change, ChangeKind, Drafted, Stamp};
 pub use edit::Edit;
 pub use finding::{Finding, Outcome};
 pub use fixes::{Fix, all, by_id};
-pub use options::{Hypervisor, NetworkLevel, Nic, Options, Target};
+pub use options::{FstabMode, Hypervisor, NetworkLevel, Nic, Options, Target};
 pub use propose::{Proposal, propose};
 pub use view::View;

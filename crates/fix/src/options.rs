@@ -53,6 +53,19 @@ pub enum NetworkLevel {
     Aggressive,
 }
 
+/// Which names in the table of filesystems are changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FstabMode {
+    /// Every name that hangs on the old machine.
+    #[default]
+    StabilizeAll,
+    /// Names by path alone: `/dev/disk/by-path/…`.
+    BypathOnly,
+    /// None.
+    Noop,
+}
+
 /// Which fixes are asked, and how far they go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -67,6 +80,10 @@ pub struct Options {
     /// Tools of VMware are kept from starting even where they harm nothing, and taken out at the first start if that
     /// is prepared.
     pub remove_vmware_tools: bool,
+    /// Which names `linux.fstab` changes.
+    pub fstab: FstabMode,
+    /// Whether the files of boot loaders are left as they are: what they tell kernels, their maps of devices.
+    pub no_grub: bool,
     /// The moment edits are stamped with.
     pub now: Time,
 }

@@ -52,7 +52,9 @@ pub fn propose(
     let (boot, mut unread) = h2k_boot::read(&before, guest);
     unread.extend(before.take_unread());
     let crypttab = Crypttab::read(&before.bytes("/etc/crypttab", 1 << 20).unwrap_or_default());
-    let mut drafted = Drafted::new(&assembled.tree, options.now, limits);
+    // The EFI system partition is fixed, too, where the guest's table leaves it to systemd to mount it.
+    let whole = h2k_boot::with_esp(&assembled.tree, guest);
+    let mut drafted = Drafted::new(whole.as_ref().unwrap_or(&assembled.tree), options.now, limits);
     let mut findings = Vec::new();
     for fix in fixes::all() {
         if fix.kind() != system.kind || !options.wants(fix.id(), fix.by_default()) {

@@ -4,12 +4,15 @@ use h2k_block::{Limits, Meter};
 use h2k_fix::{Options, Outcome, Proposal, Target, by_id, propose};
 use h2k_fs::{Attributes, FsRead, FsWrite, MemFs, lookup_path, read_file, resolve};
 use h2k_guest::{Assembled, Device, Guest, System, SystemKind, Tree};
+use h2k_volume::{Partition, PartitionType, Role, Scheme};
 use std::sync::Arc;
 
 /// A Linux guest with one filesystem, on `/dev/sda1` with the UUID [`Lab::ROOT`].
 pub struct Lab {
     pub fs: MemFs,
     pub devices: Vec<Device>,
+    /// The EFI system partition, on `/dev/sda15`, of a guest that has one.
+    pub esp: Option<MemFs>,
     pub target: Target,
     pub options: Options,
 }
@@ -19,6 +22,8 @@ pub struct Done {
     pub proposal: Proposal,
     /// The filesystem with the edits written to it.
     pub fs: MemFs,
+    /// The EFI system partition, likewise.
+    pub esp: Option<MemFs>,
 }
 
 impl Lab {
@@ -29,6 +34,7 @@ impl Lab {
         let mut lab = Self {
             fs: MemFs::default(),
             devices: Vec::new(),
+            esp: None,
             target: Target::default(),
             options: Options::default(),
         };
@@ -74,6 +80,21 @@ impl Lab {
         self.devices.push(device);
     }
 
+    /// Adds a device with files, whose partition has a UUID, too.
+    pub fn partition(&mut self, name: &str, kind: &'static str, uuid: &str, part_uuid: &str) {
+        self.device(name, kind, uuid);
+        let device = self.devices.last_mut().unwrap();
+        device.holds_files = kind != "swap";
+        device.part_uuid = Some(part_uuid.to_owned());
+    }
+
+    /// Adds a disk without a name for its content: `/dev/sda` of `/dev/sda1`.
+    pub fn disk(&mut self, name: &str) {
+        let mut disk = Device::without_files(name, "dos");
+        disk.whole_disk = true;
+        self.devices.push(disk);
+    }
+
     /// Asks the fix `id`, and everything else only if it is enabled; writes what it proposes; asks again, and nothing
     /// may be left to do.
     pub fn fix(mut self, id: &str) -> Done {
@@ -87,11 +108,16 @@ impl Lab {
                 "{finding:?}"
             );
         }
-        let mut written = self.fs.clone();
-        for (_, draft) in proposal.drafted.changed() {
-            draft.replay(&mut written).unwrap();
+        let (mut written, mut esp) = (self.fs.clone(), self.esp.clone());
+        for (device, draft) in proposal.drafted.changed() {
+            let fs = if device == "/dev/sda15" {
+                esp.as_mut().unwrap()
+            } else {
+                &mut written
+            };
+            draft.replay(fs).unwrap();
         }
-        self.fs = written.clone();
+        (self.fs, self.esp) = (written.clone(), esp.clone());
         let again = self.look();
         assert!(
             again.drafted.changes().is_empty(),
@@ -101,6 +127,7 @@ impl Lab {
         Done {
             proposal,
             fs: written,
+            esp,
         }
     }
 
@@ -117,7 +144,26 @@ impl Lab {
             copy.part_uuid.clone_from(&device.part_uuid);
             copy.aliases.clone_from(&device.aliases);
             copy.encryption.clone_from(&device.encryption);
+            copy.partition.clone_from(&device.partition);
+            (copy.whole_disk, copy.holds_files, copy.locked) =
+                (device.whole_disk, device.holds_files, device.locked);
             devices.push(copy);
+        }
+        if let Some(esp) = &self.esp {
+            let mut device = Device::with_fs("/dev/sda15", esp.clone());
+            device.partition = Some(Partition {
+                number: 15,
+                scheme: Scheme::Gpt,
+                start: 1 << 20,
+                len: 1 << 20,
+                kind: PartitionType::Guid("c12a7328-f81f-11d2-ba4b-00a0c93ec93b".to_owned()),
+                name: String::new(),
+                uuid: None,
+                attributes: 0,
+                bootable: false,
+                role: Role::Primary,
+            });
+            devices.push(device);
         }
         let guest = Guest::of(devices, &Limits::default());
         let system = System {

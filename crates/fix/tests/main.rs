@@ -12,7 +12,12 @@
 
 mod agents;
 mod caches;
+mod command_lines;
+mod consoles;
 mod draft;
 mod lab;
 mod labels;
+mod loaders;
+mod names;
 mod network;
+mod tables;

@@ -2,12 +2,21 @@
 
 mod agents;
 mod caches;
+mod cmdline;
+mod console;
+mod efi;
 mod initramfs;
+mod kernel;
+mod names;
 mod network;
+mod parameters;
+mod patch;
 mod text;
+mod x11;
 
 use crate::finding::Finding;
 use crate::view::View;
+use cmdline::Kind;
 use h2k_block::Result;
 use h2k_guest::SystemKind;
 
@@ -38,6 +47,26 @@ pub trait Fix: Send + Sync {
 
 /// Adding a fix is adding a line. The order matters where one sees what another did.
 static FIXES: &[&dyn Fix] = &[
+    &names::Fstab,
+    &names::Crypttab,
+    &names::Parameters(Kind::GrubDefault),
+    &names::Parameters(Kind::GrubCfg),
+    &names::Parameters(Kind::Bls),
+    &names::Parameters(Kind::GrubEnv),
+    &names::Parameters(Kind::KernelCmdline),
+    &names::Parameters(Kind::GrubLegacy),
+    &names::Parameters(Kind::Extlinux),
+    &names::Resume,
+    &console::Console,
+    &console::Serial,
+    &parameters::BootParameters,
+    &kernel::DefaultKernel,
+    &names::Mdadm,
+    &names::LvmFilter,
+    &names::DeviceMap,
+    &names::Lilo,
+    &efi::EfiFallback,
+    &x11::X11,
     &caches::Caches,
     &network::Names,
     &agents::Agents,

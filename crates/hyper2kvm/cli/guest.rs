@@ -123,6 +123,7 @@ impl GuestArgs {
             keys: keys?,
             mounts: self.mount.clone(),
             root: self.root.clone(),
+            ..GuestSource::default()
         })
     }
 

@@ -17,10 +17,12 @@ use std::path::PathBuf;
 #[command(after_long_help = "\
 Examples:
   hyper2kvm migrate server.vmdk -o out/
+  hyper2kvm migrate server.ova -o out/
+  hyper2kvm migrate web01/web01.vmx -o out/ --bridge br0
   hyper2kvm migrate -a first.vmdk -a second.vmdk -o out/ --name web01
   hyper2kvm migrate --compress zstd --verify server.vmdk -o out/")]
 pub(super) struct Args {
-    /// The disks of one guest, in their order
+    /// The disks of one guest, in their order; or the description of a machine: OVA, OVF, VMX, libvirt domain
     #[arg(value_name = "DISK", required_unless_present = "add")]
     disks: Vec<PathBuf>,
     /// The directory to put everything into; made where it is missing
@@ -90,7 +92,6 @@ impl Args {
         Ok(Migrate {
             name: self.name.or(stem).unwrap_or_default(),
             making: making.making(&self.output)?,
-            machine: None,
             decisions: self.machine.decisions(),
             into: self.output,
             allow_partial: self.allow_partial,

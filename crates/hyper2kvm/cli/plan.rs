@@ -17,7 +17,7 @@ Examples:
   hyper2kvm plan --disable linux.agents --json -a first.vmdk -a second.vmdk
   hyper2kvm plan --list")]
 pub(super) struct Args {
-    /// The disks of one guest, in their order
+    /// The disks of one guest, in their order; or the description of a machine: OVA, OVF, VMX, libvirt domain
     #[arg(value_name = "DISK", required_unless_present_any = ["add", "list"])]
     disks: Vec<PathBuf>,
     /// Show every fix there is
@@ -39,7 +39,10 @@ impl Args {
             screen.say(&fixing::list(screen.out));
             return Ok(exit::DONE);
         }
-        let fixed = self.fixes.fixing(&self.guest, &self.disks)?.run()?;
+        let fixed = self
+            .fixes
+            .fixing(&self.guest, &self.disks)?
+            .run(context.stop.flag())?;
         if screen.json {
             screen.document(&fixed.report);
         } else {

@@ -15,13 +15,15 @@ pub use place::{FixOnly, FixedReport, Into};
 pub(crate) use report::clear;
 pub use report::{DiskEdits, FixReport, FixTimes, RefusedReport, SystemFixes, Validation};
 
-use crate::{GuestSource, OpenGuest, Result};
+use crate::{GuestSource, OpenGuest, OpenMachine, Result};
 use h2k_block::{BlockRead, Limits, Overlay};
-use h2k_fix::{Options, Outcome, Proposal, Target, propose};
+use h2k_fix::{Hypervisor, Nic, Options, Outcome, Proposal, Target, propose};
 use h2k_guest::{Assembly, Guest, System};
 use h2k_inspect::{Diagnosis, diagnose};
+use h2k_machine::Kind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// A guest to be fixed, and for what.
@@ -43,6 +45,8 @@ pub struct Fixed {
     pub guest: OpenGuest,
     /// What was found, changed and judged.
     pub report: FixReport,
+    /// The machine it was fixed for.
+    pub target: Target,
     overlays: Vec<Arc<Overlay>>,
 }
 
@@ -65,9 +69,13 @@ impl Fixing {
     ///
     /// # Errors
     /// As [`GuestSource::open`]; what one fix cannot do is part of the report.
-    pub fn run(self) -> Result<Fixed> {
+    pub fn run(mut self, stop: &AtomicBool) -> Result<Fixed> {
         let begun = Instant::now();
-        let guest = self.guest.open()?;
+        self.guest.spill = self.guest.spill.or_else(|| self.spill.clone());
+        let guest = self.guest.open_until(stop)?;
+        if let Some(open) = &guest.machine {
+            from_machine(&mut self.target, open);
+        }
         let opened = begun.elapsed();
         let assembly = guest.assembly()?;
         let limits = Limits::default();
@@ -84,8 +92,25 @@ impl Fixing {
         Ok(Fixed {
             guest,
             report,
+            target: self.target,
             overlays: site.overlays,
         })
+    }
+}
+
+/// What the description of the old machine says of the new one's interfaces, where the user said nothing.
+fn from_machine(target: &mut Target, open: &OpenMachine) {
+    if target.nics.is_empty() {
+        let known = open.machine.nics.iter().filter_map(|nic| {
+            Some(Nic {
+                mac: nic.mac?.to_string(),
+                name: nic.old_name.clone(),
+            })
+        });
+        target.nics = known.collect();
+    }
+    if target.from.is_none() && open.kind == Some(Kind::Vmx) {
+        target.from = Some(Hypervisor::Vmware);
     }
 }
 

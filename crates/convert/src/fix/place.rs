@@ -55,7 +55,7 @@ impl FixOnly {
     /// that are not written in place; what the host says.
     pub fn run(self, stop: &AtomicBool, watch: &dyn Watch) -> Result<FixedReport> {
         match &self.into {
-            Into::InPlace => in_place_of(self.fixing, self.allow_partial),
+            Into::InPlace => in_place_of(self.fixing, self.allow_partial, stop),
             Into::Over(targets) => {
                 let targets = targets.clone();
                 self.over(&targets, stop, watch)
@@ -64,7 +64,8 @@ impl FixOnly {
     }
 
     fn over(self, targets: &[PathBuf], stop: &AtomicBool, watch: &dyn Watch) -> Result<FixedReport> {
-        let disks = self.fixing.guest.disks.len();
+        let fixed = self.fixing.run(stop)?;
+        let disks = fixed.guest.images.len();
         if targets.len() != disks {
             return Err(Failure::invalid(format!(
                 "there are {disks} disks and {} images to make over them",
@@ -72,13 +73,17 @@ impl FixOnly {
             ))
             .advise("say --overlay once for each disk, in their order"));
         }
-        let fixed = self.fixing.run()?;
         clear(&fixed.report, self.allow_partial)?;
         let images = &fixed.guest.images;
         let needed: Vec<&Info> = images.iter().map(|(_, opened)| &opened.info).collect();
         let mut output = Output::new(self.replace);
         let mut made = Vec::new();
         for (number, ((source, opened), target)) in images.iter().zip(targets).enumerate() {
+            if fixed.guest.disks.get(number) != Some(&source.path) {
+                let why = "the disk is part of an archive, which an image cannot refer to";
+                let error = Error::unsupported(why).advise("migrate copies it out of there");
+                return Err(Failure::from(error).about(&source.path));
+            }
             let job = job(source, target.clone(), self.replace);
             let reference = Reference {
                 name: path_from(target, &source.path)?,
@@ -117,14 +122,18 @@ fn job(source: &Source, target: PathBuf, replace: bool) -> Convert {
 }
 
 /// Writes the fixes into the one disk that has any. The locks of a writer are taken before anything is looked at.
-fn in_place_of(mut fixing: Fixing, allow_partial: bool) -> Result<FixedReport> {
+fn in_place_of(mut fixing: Fixing, allow_partial: bool, stop: &AtomicBool) -> Result<FixedReport> {
     let mut files: Vec<Arc<dyn HostFile>> = Vec::new();
     for source in &mut fixing.guest.disks {
         files.push(source.file(Access::Edit)?);
         // Ours now: reading through a second door asks for no lock of its own.
         source.sharing = Sharing::Force;
     }
-    let fixed = fixing.run()?;
+    let fixed = fixing.run(stop)?;
+    if fixed.guest.machine.is_some() {
+        let why = "the disks of a described machine are not written in place";
+        return Err(Error::unsupported(why).advise("name the disk itself").into());
+    }
     clear(&fixed.report, allow_partial)?;
     let edited: Vec<usize> = (0..files.len()).filter(|n| fixed.is_edited(*n)).collect();
     if edited.len() > 1 {

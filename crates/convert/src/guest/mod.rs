@@ -19,17 +19,26 @@ pub use filesystems::{FilesystemsReport, LeftOutReport};
 pub use key::Key;
 pub use name::{hex, odd, text};
 
-use crate::{Failure, Opened, Result, Source};
-use h2k_block::{Class, Error, Limits};
+use crate::{Failure, MachineSource, OpenMachine, Opened, Result, Source};
+use h2k_block::{Class, Error, FileDisk, HostFile, Limits};
 use h2k_guest::{Assembled, Guest, Wish};
 use h2k_volume::{Disk, Volumes, scan};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A guest to be looked into: what the user said of it.
 #[derive(Debug, Default)]
 pub struct GuestSource {
-    /// Its disks, in order: the first one is `/dev/sda`.
+    /// Its disks, in order: the first one is `/dev/sda`. Or one description of a machine (OVA, OVF, VMX, libvirt
+    /// domain), whose disks are opened.
     pub disks: Vec<Source>,
+    /// Whether every file that a description's manifest names is read and compared with it first.
+    pub check_manifest: bool,
+    /// Of an OVF package: which machine of it, in which configuration.
+    pub package: h2k_machine::ovf::Options,
+    /// The directory for disks that have to be unpacked; the one for temporary files when not given.
+    pub spill: Option<PathBuf>,
     /// Keys of encrypted devices.
     pub keys: Vec<Key>,
     /// What is mounted where, as `DEVICE[:POINT[:OPTIONS]]`; empty to find out.
@@ -47,6 +56,8 @@ pub struct OpenGuest {
     pub volumes: Volumes,
     /// Its devices, and the filesystems on them.
     pub guest: Guest,
+    /// What its description says, where its disks were found by one.
+    pub machine: Option<OpenMachine>,
     /// What the user said of the disks, and the images they are in.
     pub(crate) images: Vec<(Source, Opened)>,
     mounts: Vec<String>,
@@ -59,18 +70,34 @@ impl GuestSource {
     /// # Errors
     /// As [`Source::open`]; [`h2k_block::Class::Invalid`] for a key that opens nothing.
     pub fn open(self) -> Result<OpenGuest> {
+        self.open_until(&AtomicBool::new(false))
+    }
+
+    /// As [`open`](Self::open), until `stop` is set: unpacking disks and checking manifests may take a while.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Class::Cancelled`] when `stop` was set.
+    pub fn open_until(self, stop: &AtomicBool) -> Result<OpenGuest> {
         if self.disks.is_empty() {
             return Err(Failure::invalid("no disk was named").advise("name one: DISK:/PATH, or -a DISK"));
         }
-        let mut disks = Vec::with_capacity(self.disks.len());
-        let mut images = Vec::with_capacity(self.disks.len());
-        for (i, source) in self.disks.into_iter().enumerate() {
-            let opened = source.open()?;
-            disks.push(Disk::new(i, opened.disk()));
-            images.push((source, opened));
+        let dir = self.spill.unwrap_or_else(std::env::temp_dir);
+        let spill = || -> h2k_block::Result<Arc<dyn HostFile>> { Ok(Arc::new(FileDisk::nameless(&dir)?)) };
+        let mut machine = MachineSource {
+            sources: self.disks,
+            package: self.package,
+            check_manifest: self.check_manifest,
+        }
+        .open(&spill, stop)?;
+        let mut disks = Vec::new();
+        let mut images = Vec::new();
+        let mut names = Vec::new();
+        for (i, disk) in std::mem::take(&mut machine.disks).into_iter().enumerate() {
+            disks.push(Disk::new(i, disk.opened.disk()));
+            images.push((disk.source, disk.opened));
+            names.push(disk.name);
         }
         let limits = Limits::default();
-        let names: Vec<PathBuf> = images.iter().map(|(s, _)| s.path.clone()).collect();
         let mut volumes = scan(&disks, &limits).map_err(|e| about(e, &names))?;
         key::unlock(&mut volumes, self.keys).map_err(|e| about(e, &names))?;
         let guest = Guest::new(&volumes, &limits);
@@ -78,6 +105,7 @@ impl GuestSource {
             disks: names,
             volumes,
             guest,
+            machine: machine.kind.is_some().then_some(machine),
             images,
             mounts: self.mounts,
             root: self.root,

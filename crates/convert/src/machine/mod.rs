@@ -58,6 +58,16 @@ pub struct MachineDisk {
     pub opened: Opened,
 }
 
+impl std::fmt::Debug for OpenMachine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenMachine")
+            .field("machine", &self.machine)
+            .field("kind", &self.kind)
+            .field("manifest", &self.manifest)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What became of a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManifestCheck {

@@ -16,13 +16,12 @@ pub(super) struct Domain {
 }
 
 /// Describes the machine whose disks are `disks`, each with its format.
-pub(super) fn describe(
-    job: &Migrate,
-    fixed: &Fixed,
-    wish: &Target,
-    disks: &[(PathBuf, &'static str)],
-) -> Result<Domain> {
-    let bus = wish.bus.or_else(|| fixed.report.bus()).unwrap_or(Bus::VirtioBlk);
+pub(super) fn describe(job: &Migrate, fixed: &Fixed, disks: &[(PathBuf, &'static str)]) -> Result<Domain> {
+    let bus = fixed
+        .target
+        .bus
+        .or_else(|| fixed.report.bus())
+        .unwrap_or(Bus::VirtioBlk);
     let place = bus_of(bus).ok_or_else(|| {
         Failure::from(h2k_block::Error::unsupported(format!(
             "libvirt describes no {} disks that are images",
@@ -36,9 +35,9 @@ pub(super) fn describe(
         drive.boot = (number == 0).then_some(1);
         drives.push(drive);
     }
-    let source = match &job.machine {
-        Some(machine) => machine.clone(),
-        None => bare(job, wish),
+    let source = match &fixed.guest.machine {
+        Some(open) => open.machine.clone(),
+        None => bare(job, &fixed.target),
     };
     let decisions = Decisions {
         name: Some(job.name.clone()),

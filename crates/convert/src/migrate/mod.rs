@@ -13,9 +13,8 @@ use crate::failure::About;
 use crate::fix::clear;
 use crate::{Convert, Failure, Fixed, Fixing, Making, Phase, Result, Watch};
 use h2k_block::{Class, Error, HostFile, Output};
-use h2k_fix::Target;
 use h2k_image::Info;
-use h2k_machine::{Decisions, Machine};
+use h2k_machine::Decisions;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -25,8 +24,6 @@ use std::time::Instant;
 pub struct Migrate {
     /// The guest and its fixes.
     pub fixing: Fixing,
-    /// What is known of the machine, where there is a description of it.
-    pub machine: Option<Machine>,
     /// What was decided of the target machine; drives, firmware and name follow from the rest.
     pub decisions: Decisions,
     /// The directory everything is put into; made where it is missing.
@@ -61,11 +58,11 @@ impl Migrate {
         file_name(&self.name)?;
         let made = directory(&self.into)?;
         let mut fixing = std::mem::take(&mut self.fixing);
-        let wish = fixing.target.clone();
+        fixing.guest.check_manifest = true;
         fixing.spill.get_or_insert_with(|| self.into.clone());
-        let done = fixing.run().and_then(|fixed| {
+        let done = fixing.run(stop).and_then(|fixed| {
             clear(&fixed.report, self.allow_partial)?;
-            self.copy(&fixed, &wish, begun, stop, watch)
+            self.copy(&fixed, begun, stop, watch)
         });
         if done.is_err() && made {
             // It was made for this and is empty again; where it is not, it is not ours to remove.
@@ -77,7 +74,6 @@ impl Migrate {
     fn copy(
         &self,
         fixed: &Fixed,
-        wish: &Target,
         begun: Instant,
         stop: &AtomicBool,
         watch: &dyn Watch,
@@ -127,7 +123,7 @@ impl Migrate {
             .iter()
             .map(|d| (PathBuf::from(&d.target), d.target_format))
             .collect();
-        let domain = domain::describe(self, fixed, wish, &made)?;
+        let domain = domain::describe(self, fixed, &made)?;
         let xml = self.into.join(format!("{}.xml", self.name));
         let xml = crate::free::free(&xml, self.replace, &needed)?;
         store(&*output.create(&xml).about(&xml)?, &domain.xml).about(&xml)?;

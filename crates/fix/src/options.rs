@@ -100,7 +100,9 @@ impl Options {
             return false;
         }
         if !self.only.is_empty() {
-            return named(&self.only) || named(&self.enable);
+            // A group (`linux`) means those of it that are on by default.
+            let itself = self.only.iter().any(|wish| wish == id);
+            return itself || (by_default && named(&self.only)) || named(&self.enable);
         }
         by_default || named(&self.enable)
     }

@@ -284,3 +284,21 @@ fn initramfs_tools_is_told_where_to_resume_from() {
     }
     lab(&[]).fix("linux.resume").left("nothing is told to resume");
 }
+
+#[test]
+fn several_fixes_change_one_file_and_then_none_does() {
+    let mut all = lab(&[("/etc/fstab", "/dev/sda1 / ext4\n/dev/sda2 none swap\n")]);
+    for (_, path, before, after) in HOMES {
+        let words = "root=/dev/sda1 resume=/dev/sda2 console=hvc0 clocksource=xen quiet";
+        all.file(path, &format!("{before}{words}{after}"));
+    }
+    let done = all.fix("linux");
+    for (_, path, before, after) in HOMES {
+        let words = format!("root=UUID={} resume=UUID={SWAP} quiet", Lab::ROOT);
+        assert_eq!(
+            done.text(path).unwrap(),
+            format!("{before}{words}{after}"),
+            "{path}"
+        );
+    }
+}

@@ -77,6 +77,10 @@ fn what_names_no_device_is_told_and_left() {
     assert_eq!(after(&done), "/dev/sdz1 /data ext4\n");
     done.says(Outcome::Warn, "/data is on /dev/sdz1, which names no device");
     fstab("/dev/sdz1 /boot ext4\n").says(Outcome::Blocked, "/boot is on /dev/sdz1");
+    fstab("UUID=no /boot ext4\n").says(Outcome::Blocked, "/boot is on UUID=no");
+    fstab("/dev/bcache7 /boot ext4\n").says(Outcome::Warn, "/boot is on /dev/bcache7");
+    fstab("UUID=no / ext4\n").says(Outcome::Warn, "/ is on UUID=no");
+    fstab("/dev/root / ext4\n").left("holds on any machine");
     fstab("/dev/sdz1 /boot ext4 nofail\n").says(Outcome::Warn, "/boot is on /dev/sdz1");
 }
 

@@ -1,5 +1,6 @@
 //! Changing a text at some places, and nowhere else.
 
+use crate::view::View;
 use std::ops::Range;
 
 /// One line of a text.
@@ -108,4 +109,14 @@ impl<'a> Patch<'a> {
         out.extend_from_slice(self.bytes.get(at..).unwrap_or_default());
         out
     }
+}
+
+/// The files in a directory whose names end with `ending`.
+pub(super) fn listed(view: &View<'_>, dir: &str, ending: &str) -> Vec<String> {
+    let names = view.look.names(dir);
+    let names = names
+        .iter()
+        .map(|name| String::from_utf8_lossy(name).into_owned());
+    let names = names.filter(|name| name.ends_with(ending)).take(4096);
+    names.map(|name| format!("{dir}/{name}")).collect()
 }

@@ -1,7 +1,7 @@
 //! Drivers of X servers that are for the old machine's hardware.
 
 use super::Fix;
-use super::patch::{Line, Patch, lines, part};
+use super::patch::{Line, Patch, lines, listed, part};
 use crate::edit::Edit;
 use crate::finding::Finding;
 use crate::view::View;
@@ -43,10 +43,7 @@ impl Fix for X11 {
 
     fn look(&self, view: &View<'_>) -> Result<Vec<Finding>> {
         let mut paths: Vec<String> = FILES.iter().map(|p| (*p).to_owned()).collect();
-        let dir = "/etc/X11/xorg.conf.d";
-        for name in view.look.names(dir).iter().filter(|n| n.ends_with(b".conf")) {
-            paths.push(format!("{dir}/{}", String::from_utf8_lossy(name)));
-        }
+        paths.extend(listed(view, "/etc/X11/xorg.conf.d", ".conf"));
         let found = paths.iter().filter_map(|path| {
             let bytes = view.look.bytes(path, 1 << 20)?;
             of_file(view, path, &bytes)

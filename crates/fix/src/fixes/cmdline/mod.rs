@@ -3,7 +3,7 @@
 
 mod parse;
 
-use super::patch::{Patch, part};
+use super::patch::{Patch, listed, part};
 use crate::edit::Edit;
 use crate::finding::Finding;
 use crate::view::View;
@@ -126,16 +126,6 @@ fn vendors(view: &View<'_>) -> Vec<String> {
         }
     }
     all
-}
-
-/// The files in a directory whose names end with `ending`.
-fn listed(view: &View<'_>, dir: &str, ending: &str) -> Vec<String> {
-    let names = view.look.names(dir);
-    let names = names
-        .iter()
-        .map(|name| String::from_utf8_lossy(name).into_owned());
-    let names = names.filter(|name| name.ends_with(ending)).take(4096);
-    names.map(|name| format!("{dir}/{name}")).collect()
 }
 
 /// The words that one kernel is told.

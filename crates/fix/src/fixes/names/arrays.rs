@@ -3,7 +3,7 @@
 use super::{Book, Renamer};
 use crate::finding::Finding;
 use crate::fixes::Fix;
-use crate::fixes::patch::{Patch, lines, part};
+use crate::fixes::patch::{Patch, lines, listed, part};
 use crate::view::View;
 use h2k_block::Result;
 use h2k_boot::naming::{Naming, of as naming};
@@ -26,11 +26,7 @@ impl Fix for Mdadm {
 
     fn look(&self, view: &View<'_>) -> Result<Vec<Finding>> {
         let mut paths: Vec<String> = FILES.iter().map(|p| (*p).to_owned()).collect();
-        for dir in DIRS {
-            for name in view.look.names(dir).iter().filter(|n| n.ends_with(b".conf")) {
-                paths.push(format!("{dir}/{}", String::from_utf8_lossy(name)));
-            }
-        }
+        paths.extend(DIRS.iter().flat_map(|dir| listed(view, dir, ".conf")));
         let mut findings = Vec::new();
         for path in paths {
             if let Some(bytes) = view.look.bytes(&path, 1 << 20) {

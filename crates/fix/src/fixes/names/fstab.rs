@@ -83,14 +83,16 @@ fn spec(book: &mut Book<'_>, entry: &FstabLine, line: usize) -> Option<Vec<u8>> 
     };
     let text = String::from_utf8_lossy(&entry.spec).into_owned();
     let needed = ["/", "/usr", "/boot", "/boot/efi", "/efi"].contains(&point.as_str());
+    let naming = naming(&text);
+    // The root is mounted by the time this is read, whatever the line calls it.
+    let mounted = point == "/" && naming == Naming::Content;
     let asked = Asked {
         spec: &entry.spec,
         usage: Use::Content,
         what,
         line,
-        needed: needed && !entry.has("nofail") && !entry.has("noauto"),
+        needed: needed && !mounted && !entry.has("nofail") && !entry.has("noauto"),
     };
-    let naming = naming(&text);
     let machine = matches!(naming, Naming::Order(_) | Naming::Place);
     if machine && disc(entry) {
         // What was the second IDE channel's drive has another name; udev keeps this link.

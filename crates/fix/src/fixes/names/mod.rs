@@ -77,6 +77,8 @@ impl<'a> Renamer<'a> {
         };
         match naming(text) {
             Naming::None => Renamed::Stays,
+            // Whatever the kernel mounted as its root.
+            Naming::Content if text == "/dev/root" => Renamed::Stays,
             Naming::Content if self.view.resolve(spec).is_ok() || self.locked() => Renamed::Stays,
             Naming::Content => Renamed::Absent,
             Naming::Order(_) | Naming::Place => match self.view.resolve(spec) {
@@ -201,12 +203,12 @@ impl<'a> Book<'a> {
     pub(super) fn note(&mut self, asked: &Asked<'_>, renamed: Renamed) -> Option<Vec<u8>> {
         let spec = String::from_utf8_lossy(asked.spec).into_owned();
         let what = asked.what;
-        match renamed {
+        match &renamed {
             Renamed::Stays => None,
-            Renamed::To(name) if name == spec => None,
+            Renamed::To(name) if *name == spec => None,
             Renamed::To(name) => {
                 self.change(asked.line, format!("{what}: {spec} becomes {name}"));
-                Some(name.into_bytes())
+                Some(name.clone().into_bytes())
             }
             Renamed::Weak(name) => {
                 let why = format!(
@@ -215,15 +217,18 @@ impl<'a> Book<'a> {
                 );
                 let warn = Finding::warn(why).advise("give it a label or a UUID while the guest still runs");
                 self.tell(asked.line, warn);
-                if name == spec {
+                if *name == spec {
                     return None;
                 }
                 self.change(asked.line, format!("{what}: {spec} becomes {name}"));
-                Some(name.into_bytes())
+                Some(name.clone().into_bytes())
             }
             Renamed::Absent | Renamed::Lost => {
                 let why = format!("{what} is on {spec}, which names no device of these disks");
-                let finding = if asked.needed {
+                // Names of drivers that are not known here (`/dev/bcache0`) may be made of what is there.
+                let plain = spec.strip_prefix("/dev/").is_some_and(|name| !name.contains('/'));
+                let known = renamed == Renamed::Lost || !plain;
+                let finding = if asked.needed && known {
                     Finding::blocked(why)
                 } else {
                     Finding::warn(why)

@@ -144,3 +144,39 @@ fn new_files_keep_their_owners_and_modes_apart() {
     assert_eq!(done.owner("/etc/shadow"), (0o640, 0, 42));
     assert_eq!(done.target("/etc/shadow"), None);
 }
+
+#[test]
+fn a_file_that_moves_keeps_what_is_written_to_it_also_where_moving_gives_it_another_node() {
+    use h2k_block::{BlockRead, MemDisk, Overlay};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("esp");
+    std::fs::write(&path, vec![0; 4 << 20]).unwrap();
+    h2k_testkit::oracle::ok("mkfs.vfat", &[path.clone()]);
+    let disk: Arc<dyn BlockRead> = Arc::new(MemDisk::new(std::fs::read(&path).unwrap()));
+    let over = Arc::new(Overlay::new(disk));
+    let open = || h2k_guest::open_writer("vfat", over.clone(), &Limits::default(), Time::default()).unwrap();
+    let mut writer = open();
+    let root = writer.root();
+    let (a, _) = (writer.create(root, b"a", 0o644).unwrap(), writer.mkdir(root, b"d", 0o755).unwrap());
+    writer.replace(a, b"old").unwrap();
+    writer.settle().unwrap();
+    drop(writer);
+
+    let below: Arc<dyn FsRead> = Arc::new(h2k_fat::open(over.clone(), &Limits::default()).unwrap());
+    let draft = Draft::new(below, Time::default());
+    let root = draft.root();
+    let (a, d) = (
+        draft.lookup(root, b"A").unwrap().unwrap(),
+        draft.lookup(root, b"d").unwrap().unwrap(),
+    );
+    draft.rename(root, b"a", d, b"b.conf").unwrap();
+    draft.append(a, b" and new").unwrap();
+    draft.replay(&mut *open()).unwrap();
+
+    let after = h2k_fat::open(over.clone(), &Limits::default()).unwrap();
+    let d = after.lookup(after.root(), b"d").unwrap().unwrap();
+    let b = after.lookup(d, b"b.conf").unwrap().unwrap();
+    let text = read_file(&after, b, &mut Meter::new(Limits::default())).unwrap();
+    assert_eq!(text, b"old and new");
+    assert_eq!(after.lookup(after.root(), b"a").unwrap(), None);
+}

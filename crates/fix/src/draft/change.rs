@@ -139,7 +139,7 @@ impl Draft {
         let mut state = self.write();
         state
             .steps
-            .push(Step::Rename(from, name.to_vec(), to, new.to_vec()));
+            .push(Step::Rename(from, name.to_vec(), node, to, new.to_vec()));
         state
             .names
             .entry(from)

@@ -36,7 +36,8 @@ enum Step {
     Mkdir(Node, Vec<u8>, Node, u16),
     Symlink(Node, Vec<u8>, Node, Vec<u8>),
     Remove(Node, Vec<u8>),
-    Rename(Node, Vec<u8>, Node, Vec<u8>),
+    /// From where, what, and its node; to where, and what it is called there.
+    Rename(Node, Vec<u8>, Node, Node, Vec<u8>),
     Attributes(Node, Attributes),
     Xattr(Node, Vec<u8>, Vec<u8>),
 }

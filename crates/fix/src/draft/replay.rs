@@ -31,8 +31,13 @@ impl Draft {
                     made.insert(*node, new);
                 }
                 Step::Remove(dir, name) => writer.remove(real(&made, dir), name)?,
-                Step::Rename(from, name, to, new) => {
-                    writer.rename(real(&made, from), name, real(&made, to), new)?;
+                Step::Rename(from, name, node, to, new) => {
+                    let to = real(&made, to);
+                    writer.rename(real(&made, from), name, to, new)?;
+                    // On FAT a node is the place of its entry, and that is elsewhere now.
+                    if let Some(moved) = writer.lookup(to, new)? {
+                        made.insert(*node, moved);
+                    }
                 }
                 Step::Attributes(node, attributes) => {
                     writer.set_attributes(real(&made, node), attributes)?;

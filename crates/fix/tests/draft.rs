@@ -151,13 +151,16 @@ fn a_file_that_moves_keeps_what_is_written_to_it_also_where_moving_gives_it_anot
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("esp");
     std::fs::write(&path, vec![0; 4 << 20]).unwrap();
-    h2k_testkit::oracle::ok("mkfs.vfat", &[path.clone()]);
+    h2k_testkit::oracle::ok("mkfs.vfat", std::slice::from_ref(&path));
     let disk: Arc<dyn BlockRead> = Arc::new(MemDisk::new(std::fs::read(&path).unwrap()));
     let over = Arc::new(Overlay::new(disk));
     let open = || h2k_guest::open_writer("vfat", over.clone(), &Limits::default(), Time::default()).unwrap();
     let mut writer = open();
     let root = writer.root();
-    let (a, _) = (writer.create(root, b"a", 0o644).unwrap(), writer.mkdir(root, b"d", 0o755).unwrap());
+    let (a, _) = (
+        writer.create(root, b"a", 0o644).unwrap(),
+        writer.mkdir(root, b"d", 0o755).unwrap(),
+    );
     writer.replace(a, b"old").unwrap();
     writer.settle().unwrap();
     drop(writer);

@@ -58,7 +58,7 @@ impl Args {
         if screen.json {
             screen.document(&report);
         } else if !screen.quiet {
-            let mut text = fixing::text(&report.fixes, screen.out, false);
+            let mut text = fixing::text(&report.fixes, screen.out, fixing::Shows::default());
             for disk in &report.disks {
                 let taken = disk.target_file.actual_size.unwrap_or(disk.target_file.length);
                 text.push_str(&format!(

@@ -4,7 +4,7 @@ use super::guest::GuestArgs;
 use crate::term::{Align, Style, Table, shown, size};
 use h2k_boot::Bus;
 use h2k_convert::{Failure, FixReport, Fixing, SystemFixes};
-use h2k_fix::{Change, Nic, Options, Outcome, Target};
+use h2k_fix::{Change, FstabMode, NetworkLevel, Nic, Options, Outcome, Target};
 use h2k_fs::Time;
 use h2k_inspect::Verdict;
 use std::path::PathBuf;
@@ -25,6 +25,31 @@ pub(super) struct FixArgs {
     /// Ask this fix only, and those that are enabled; may be repeated
     #[arg(long, value_name = "FIX", value_parser = id)]
     only_fix: Vec<String>,
+    /// Which names in fstab are changed: every one that hangs on the old machine, those by path alone, none
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "stabilize-all",
+        hide_default_value = true
+    )]
+    fstab_mode: Fstab,
+    /// Leave the files of boot loaders as they are
+    #[arg(long)]
+    no_grub: bool,
+    /// Leave initramfs images as they are
+    #[arg(long)]
+    no_regen_initramfs: bool,
+    /// Keep VMware's tools from starting even where they harm nothing
+    #[arg(long)]
+    remove_vmware_tools: bool,
+    /// How far network fixes go
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "moderate",
+        hide_default_value = true
+    )]
+    network_fix_level: Level,
     /// Attach the disks to this controller instead of the best one the guest knows
     #[arg(long, value_name = "BUS", value_parser = bus())]
     bus: Option<Bus>,
@@ -34,6 +59,28 @@ pub(super) struct FixArgs {
     /// without one, and where the guest's own files do not tell either, say it here: --nic 00:50:56:aa:bb:cc=ens192
     #[arg(long, value_name = "MAC[=NAME]", value_parser = nic)]
     nic: Vec<Nic>,
+}
+
+/// Which names in fstab are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Fstab {
+    /// Every name that hangs on the old machine (the default)
+    StabilizeAll,
+    /// Names by path alone
+    BypathOnly,
+    /// None
+    Noop,
+}
+
+/// How far network fixes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Level {
+    /// Names are tied to MAC addresses, in files of our own
+    Conservative,
+    /// Conditions on drivers and addresses of the old machine are changed, too (the default)
+    Moderate,
+    /// Where an address changed, configuration is changed to the new one
+    Aggressive,
 }
 
 fn id(text: &str) -> Result<String, String> {
@@ -85,6 +132,10 @@ fn nic(text: &str) -> Result<Nic, String> {
 impl FixArgs {
     /// What is meant, for the guest on `disks`.
     pub(super) fn fixing(&self, guest: &GuestArgs, disks: &[PathBuf]) -> Result<Fixing, Failure> {
+        let mut disable = self.disable.clone();
+        if self.no_regen_initramfs {
+            disable.push("linux.initramfs".to_owned());
+        }
         Ok(Fixing {
             guest: guest.source_of(disks)?,
             target: Target {
@@ -95,9 +146,20 @@ impl FixArgs {
             options: Options {
                 only: self.only_fix.clone(),
                 enable: self.enable.clone(),
-                disable: self.disable.clone(),
+                disable,
+                fstab: match self.fstab_mode {
+                    Fstab::StabilizeAll => FstabMode::StabilizeAll,
+                    Fstab::BypathOnly => FstabMode::BypathOnly,
+                    Fstab::Noop => FstabMode::Noop,
+                },
+                no_grub: self.no_grub,
+                remove_vmware_tools: self.remove_vmware_tools,
+                network: match self.network_fix_level {
+                    Level::Conservative => NetworkLevel::Conservative,
+                    Level::Moderate => NetworkLevel::Moderate,
+                    Level::Aggressive => NetworkLevel::Aggressive,
+                },
                 now: now(),
-                ..Options::default()
             },
             spill: None,
         })
@@ -135,63 +197,87 @@ pub(super) fn list(style: Style) -> String {
     table.render(style, "", &|_, cell| cell.to_owned())
 }
 
+/// How much is shown of what was found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shows {
+    /// Also what is left as it is, and where each finding was read.
+    pub(super) all: bool,
+    /// Also how texts change.
+    pub(super) diffs: bool,
+}
+
 /// What was found of every system, and what was judged of the result.
-pub(super) fn text(report: &FixReport, style: Style, diffs: bool) -> String {
-    let texts = report.systems.iter().map(|system| one(system, style, diffs));
+pub(super) fn text(report: &FixReport, style: Style, shows: Shows) -> String {
+    let texts = report.systems.iter().map(|system| one(system, style, shows));
     let mut all: Vec<String> = texts.collect();
     for disk in report.edits.iter().filter(|d| d.bytes > 0) {
+        let places = match disk.ranges.len() {
+            1 => "one place".to_owned(),
+            n => format!("{n} places"),
+        };
         all.push(format!(
-            "{}: {} in {} places would be written\n",
+            "{}: {} in {places}\n",
             shown(&disk.filename),
-            size(disk.bytes),
-            disk.ranges.len()
+            size(disk.bytes)
         ));
     }
     all.join("\n")
 }
 
-fn one(system: &SystemFixes, style: Style, diffs: bool) -> String {
-    let mut table = Table::new(&[
-        ("FIX", Align::Left),
-        ("OUTCOME", Align::Left),
-        ("WHY", Align::Left),
-        ("EVIDENCE", Align::Left),
-    ]);
-    for finding in &system.findings {
-        let evidence: Vec<&str> = finding.evidence.iter().map(|s| s.as_str()).collect();
-        table.row([
-            finding.fix.clone(),
-            finding.outcome.word().to_owned(),
-            shown(&finding.why),
-            shown(&evidence.join(" ")),
-        ]);
-    }
+fn one(system: &SystemFixes, style: Style, shows: Shows) -> String {
     let name = system.name.as_deref().unwrap_or(system.kind);
     let mut text = format!(
         "{}\n\n",
         style.bold(&format!("{}  {}", shown(&system.root), shown(name)))
     );
-    text.push_str(&table.render(style, "  ", &|column, cell| match (column, cell) {
-        (1, "blocked") => style.bold(cell),
-        (1, "leave") => style.dim(cell),
-        _ => cell.to_owned(),
-    }));
-    let mut told: Vec<&str> = Vec::new();
-    for advice in system.findings.iter().filter_map(|f| f.advice.as_deref()) {
-        if !told.contains(&advice) {
-            told.push(advice);
-            text.push_str(&format!("  {} {}\n", style.dim("help:"), shown(advice)));
+    for finding in &system.findings {
+        if finding.outcome == Outcome::Leave && !shows.all {
+            continue;
         }
+        let word = format!("{:7}", finding.outcome.word());
+        let word = match finding.outcome {
+            Outcome::Blocked => style.red(&word),
+            Outcome::Change => style.green(&word),
+            Outcome::Warn => style.yellow(&word),
+            _ => style.dim(&word),
+        };
+        text.push_str(&format!(
+            "  {word}  {}\n           {}\n",
+            style.bold(&finding.fix),
+            shown(&finding.why)
+        ));
+        if shows.all && !finding.evidence.is_empty() {
+            let evidence: Vec<&str> = finding.evidence.iter().map(|s| s.as_str()).collect();
+            text.push_str(&format!(
+                "           {} {}\n",
+                style.dim("read in"),
+                shown(&evidence.join(" "))
+            ));
+        }
+        if let Some(advice) = &finding.advice {
+            text.push_str(&format!("           {} {}\n", style.dim("help:"), shown(advice)));
+        }
+    }
+    let left = system
+        .findings
+        .iter()
+        .filter(|f| f.outcome == Outcome::Leave)
+        .count();
+    if left > 0 && !shows.all {
+        let what = format!("{left} findings leave things as they are; plan --all shows them");
+        text.push_str(&format!("  {}\n", style.dim(&what)));
     }
     if !system.changes.is_empty() {
         text.push('\n');
     }
     for change in &system.changes {
-        text.push_str(&change_text(change, style, diffs));
+        text.push_str(&change_text(change, style, shows.diffs));
     }
     text.push_str(&format!("\n  {}\n", judged(system)));
-    for stop in &system.validation.stops {
-        text.push_str(&format!("  {}: {}\n", shown(&stop.check), shown(&stop.why)));
+    if system.validation.after != Verdict::Boots {
+        for stop in &system.validation.stops {
+            text.push_str(&format!("  {}: {}\n", shown(&stop.check), shown(&stop.why)));
+        }
     }
     text
 }

@@ -107,7 +107,7 @@ impl Args {
 
 fn text(report: &MigrateReport, screen: &Screen) -> String {
     let style = screen.out;
-    let mut out = fixing::text(&report.fixes, style, false);
+    let mut out = fixing::text(&report.fixes, style, fixing::Shows::default());
     out.push('\n');
     let mut fields = Fields::default();
     for disk in &report.disks {

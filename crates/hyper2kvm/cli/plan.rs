@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// Show every fix there is
     #[arg(long)]
     list: bool,
+    /// Show also what is left as it is, and where each finding was read
+    #[arg(long)]
+    all: bool,
     /// Show which files change, not how
     #[arg(long)]
     brief: bool,
@@ -46,7 +49,11 @@ impl Args {
         if screen.json {
             screen.document(&fixed.report);
         } else {
-            screen.say(&fixing::text(&fixed.report, screen.out, !self.brief));
+            let shows = fixing::Shows {
+                all: self.all,
+                diffs: !self.brief,
+            };
+            screen.say(&fixing::text(&fixed.report, screen.out, shows));
             for obstacle in fixed.report.unread.iter() {
                 screen.warn(&crate::term::shown(&format!(
                     "{}: {}",

@@ -165,7 +165,8 @@ fn a_file_that_moves_keeps_what_is_written_to_it_also_where_moving_gives_it_anot
     writer.settle().unwrap();
     drop(writer);
 
-    let below: Arc<dyn FsRead> = Arc::new(h2k_fat::open(over.clone(), &Limits::default()).unwrap());
+    let below: Box<dyn FsRead> = open();
+    let below: Arc<dyn FsRead> = below.into();
     let draft = Draft::new(below, Time::default());
     let root = draft.root();
     let (a, d) = (
@@ -176,10 +177,10 @@ fn a_file_that_moves_keeps_what_is_written_to_it_also_where_moving_gives_it_anot
     draft.append(a, b" and new").unwrap();
     draft.replay(&mut *open()).unwrap();
 
-    let after = h2k_fat::open(over.clone(), &Limits::default()).unwrap();
+    let after = open();
     let d = after.lookup(after.root(), b"d").unwrap().unwrap();
     let b = after.lookup(d, b"b.conf").unwrap().unwrap();
-    let text = read_file(&after, b, &mut Meter::new(Limits::default())).unwrap();
+    let text = read_file(&*after, b, &mut Meter::new(Limits::default())).unwrap();
     assert_eq!(text, b"old and new");
     assert_eq!(after.lookup(after.root(), b"a").unwrap(), None);
 }

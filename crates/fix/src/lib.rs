@@ -20,6 +20,7 @@
 //!
 //! Non-goals: opening images, deciding the order of a migration, running anything of the guest's.
 
+pub mod configuration;
 mod diff;
 mod draft;
 mod drafted;

@@ -1,5 +1,6 @@
 //! What the user wants, and what the machine will be.
 
+use crate::configuration::{CloudInit, Configuration, FirstBoot};
 use h2k_boot::Bus;
 use h2k_fs::Time;
 use serde::Deserialize;
@@ -77,13 +78,18 @@ pub struct Options {
     pub disable: Vec<String>,
     /// How far network fixes go.
     pub network: NetworkLevel,
-    /// Tools of VMware are kept from starting even where they harm nothing, and taken out at the first start if that
-    /// is prepared.
+    /// Tools of VMware are kept from starting even where they harm nothing.
     pub remove_vmware_tools: bool,
     /// Which names `linux.fstab` changes.
     pub fstab: FstabMode,
     /// Whether the files of boot loaders are left as they are: what they tell kernels, their maps of devices.
     pub no_grub: bool,
+    /// What becomes of cloud-init.
+    pub cloud_init: CloudInit,
+    /// What is done at the first start.
+    pub first_boot: FirstBoot,
+    /// What the guest is configured with besides.
+    pub configuration: Configuration,
     /// The moment edits are stamped with.
     pub now: Time,
 }

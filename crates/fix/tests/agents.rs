@@ -108,14 +108,6 @@ fn consoles_of_xen_give_way_to_those_of_a_screen() {
 }
 
 #[test]
-fn a_screen_of_vmware_gets_the_driver_that_fits_any() {
-    let text = "Section \"Device\"\n\tIdentifier \"Card0\"\n\tDriver \"vmware\"\n\tBusID \"PCI:0:15:0\"\nEndSection\nSection \"InputDevice\"\n\tDriver \"vmmouse\"\nEndSection\nSection \"Monitor\"\n\tVendorName \"x\"\nEndSection\n";
-    let after = "Section \"Device\"\n\tIdentifier \"Card0\"\n\tDriver \"modesetting\"\n#\tBusID \"PCI:0:15:0\"\nEndSection\nSection \"InputDevice\"\n\tDriver \"evdev\"\nEndSection\nSection \"Monitor\"\n\tVendorName \"x\"\nEndSection\n";
-    let done = Lab::new(&[("/etc/X11/xorg.conf", text)]).fix(ID);
-    assert_eq!(done.text("/etc/X11/xorg.conf").as_deref(), Some(after));
-}
-
-#[test]
 fn a_desktop_program_of_virtualbox_is_hidden() {
     let text = "[Desktop Entry]\nExec=/usr/bin/VBoxClient-all\n";
     let path = "/etc/xdg/autostart/vboxclient.desktop";

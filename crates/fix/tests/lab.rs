@@ -216,6 +216,14 @@ impl Done {
         (stat.mode.unwrap(), stat.uid.unwrap(), stat.gid.unwrap())
     }
 
+    /// Writes a file as it is afterwards into a directory of this machine, for tools to look at.
+    pub fn put(&self, path: &str, dir: &std::path::Path) -> std::path::PathBuf {
+        let to = dir.join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::write(&to, self.text(path).unwrap()).unwrap();
+        to
+    }
+
     /// Nothing was changed, and `why` is part of a reason.
     pub fn left(&self, why: &str) {
         assert!(

@@ -12,12 +12,17 @@
 
 mod agents;
 mod caches;
+mod cloud;
 mod command_lines;
+mod configuration;
 mod consoles;
 mod draft;
+mod first_boot;
 mod lab;
 mod labels;
 mod loaders;
 mod names;
 mod network;
+mod report;
 mod tables;
+mod users;

@@ -2,15 +2,19 @@
 
 mod agents;
 mod caches;
+mod cloud;
 mod cmdline;
+mod configuration;
 mod console;
 mod efi;
+mod first_boot;
 mod initramfs;
 mod kernel;
 mod names;
 mod network;
 mod parameters;
 mod patch;
+mod report;
 mod text;
 mod x11;
 
@@ -68,8 +72,16 @@ static FIXES: &[&dyn Fix] = &[
     &efi::EfiFallback,
     &x11::X11,
     &caches::Caches,
+    &configuration::NetworkFiles,
     &network::Names,
     &agents::Agents,
+    &cloud::CloudInit,
+    &configuration::Hostname,
+    &configuration::Users,
+    &configuration::Services,
+    &first_boot::FirstBoot,
+    &report::Clock,
+    &report::Integrity,
     &initramfs::Initramfs,
     &initramfs::Persist,
 ];

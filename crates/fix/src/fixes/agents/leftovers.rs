@@ -1,5 +1,4 @@
-//! What agents and hypervisors leave in configuration: package sources, consoles, programs that start with a desktop,
-//! drivers of X.
+//! What agents and hypervisors leave in configuration: package sources, consoles, programs that start with a desktop.
 
 use crate::edit::Edit;
 use crate::finding::Finding;
@@ -11,7 +10,6 @@ pub(super) fn look(view: &View<'_>) -> Vec<Finding> {
     let mut findings = repositories(view);
     findings.extend(inittab(view));
     findings.extend(autostart(view));
-    findings.extend(screens(view));
     findings
 }
 
@@ -149,109 +147,6 @@ fn autostart(view: &View<'_>) -> Option<Finding> {
     })?;
     let why = "the client of VirtualBox starts with every desktop, and is hidden from it".to_owned();
     Some(changed(PATH.as_bytes(), content, why))
-}
-
-/// Drivers of X for screens and mice that hypervisors show.
-fn screens(view: &View<'_>) -> Vec<Finding> {
-    let mut all: Vec<(Vec<u8>, String)> = Vec::new();
-    for path in [
-        "/etc/X11/xorg.conf",
-        "/etc/X11/XF86Config",
-        "/etc/X11/XF86Config-4",
-    ] {
-        all.extend(read(view, path).map(|text| (path.as_bytes().to_vec(), text)));
-    }
-    all.extend(files(view, "/etc/X11/xorg.conf.d", &[".conf"]));
-    all.extend(
-        files(view, "/usr/share/X11/xorg.conf.d", &[".conf"])
-            .into_iter()
-            .filter(|(path, _)| {
-                // The distribution's own match what is there; only what VMware's installer adds does not.
-                shown(path).contains("vmware")
-            }),
-    );
-    let mut findings = Vec::new();
-    for (path, text) in all {
-        if let Some(content) = modern(view, &text) {
-            let why = format!(
-                "{} is for a screen or a mouse of another hypervisor",
-                shown(&path)
-            );
-            findings.push(changed(&path, content, why));
-        }
-    }
-    findings
-}
-
-fn modern(view: &View<'_>, text: &str) -> Option<String> {
-    // Whether a section names a driver that is replaced: then what else it says of the card is wrong, too.
-    let mut theirs = Vec::new();
-    for line in text.lines() {
-        let words = spoken(line);
-        match words.as_slice() {
-            ["section", ..] => theirs.push(false),
-            ["driver", driver] if replaced(driver) => {
-                if let Some(last) = theirs.last_mut() {
-                    *last = true;
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut at = 0_usize;
-    lines(text, |line| {
-        let lower = line.to_ascii_lowercase();
-        let words: Vec<&str> = lower
-            .split_whitespace()
-            .map(|word| word.trim_matches('"'))
-            .collect();
-        let mine = at.checked_sub(1).and_then(|n| theirs.get(n)) == Some(&true);
-        match words.as_slice() {
-            ["section", ..] => at = at.saturating_add(1),
-            ["driver", "vmmouse"] => return Becomes::This(with_driver(line, mouse(view))),
-            ["driver", driver] if replaced(driver) => return Becomes::This(with_driver(line, "modesetting")),
-            ["vendorname" | "boardname" | "busid", ..] if mine => return Becomes::This(format!("#{line}")),
-            _ => {}
-        }
-        Becomes::Same
-    })
-}
-
-/// The words of a line, in whatever case, for the few that are compared.
-fn spoken(line: &str) -> Vec<&str> {
-    let mut words: Vec<&str> = line
-        .split_whitespace()
-        .map(|word| word.trim_matches('"'))
-        .collect();
-    for known in ["section", "driver"] {
-        if let Some(first) = words
-            .first_mut()
-            .filter(|first| first.eq_ignore_ascii_case(known))
-        {
-            *first = known;
-        }
-    }
-    words
-}
-
-fn replaced(driver: &str) -> bool {
-    ["vmware", "vboxvideo", "cirrus", "hyperv_fb"]
-        .iter()
-        .any(|known| driver.eq_ignore_ascii_case(known))
-}
-
-fn with_driver(line: &str, driver: &str) -> String {
-    let lead: String = line.chars().take_while(|c| c.is_whitespace()).collect();
-    format!("{lead}Driver \"{driver}\"")
-}
-
-/// The driver of X for mice that is installed.
-fn mouse(view: &View<'_>) -> &'static str {
-    let dirs = ["/usr/lib/xorg/modules/input", "/usr/lib64/xorg/modules/input"];
-    let libinput = dirs
-        .iter()
-        .any(|dir| view.look.exists(format!("{dir}/libinput_drv.so")));
-    if libinput { "libinput" } else { "evdev" }
 }
 
 #[cfg(test)]

@@ -100,6 +100,31 @@ fn the_serial_console_is_told_where_it_is_wanted() {
 }
 
 #[test]
+fn a_value_without_quotes_gets_them_with_a_second_word() {
+    let both = "console=tty0 console=ttyS0,115200";
+    for (path, before, after) in [
+        (
+            GRUB,
+            "GRUB_CMDLINE_LINUX=quiet # x\n",
+            format!("GRUB_CMDLINE_LINUX=\"quiet {both}\" # x\n"),
+        ),
+        (
+            GRUB,
+            "GRUB_CMDLINE_LINUX=\n",
+            format!("GRUB_CMDLINE_LINUX=\"{both}\"\n"),
+        ),
+        (
+            "/boot/loader/entries/a.conf",
+            "title a\noptions\n",
+            format!("title a\noptions {both}\n"),
+        ),
+    ] {
+        let done = Lab::new(&[(path, before)]).fix("linux.serial-console");
+        assert_eq!(done.text(path).unwrap(), after);
+    }
+}
+
+#[test]
 fn the_serial_console_is_off_by_default() {
     let fix = h2k_fix::by_id("linux.serial-console").unwrap();
     assert!(!fix.by_default());

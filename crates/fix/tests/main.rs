@@ -16,6 +16,7 @@ mod cloud;
 mod command_lines;
 mod configuration;
 mod consoles;
+mod damage;
 mod draft;
 mod first_boot;
 mod lab;

@@ -153,7 +153,7 @@ fn wants(home: &Home, line: &CommandLine, words: &[&[u8]], shared: bool) -> bool
         // Xen's own entries have `module`; a test of the memory has no root.
         Kind::GrubCfg => root && line.name.starts_with("linux"),
         Kind::GrubLegacy => root && line.name == "kernel",
-        Kind::Extlinux => root || line.name == "default_kernel_opts",
+        Kind::Extlinux => line.name == "default_kernel_opts" || (root && line.name == "append"),
         Kind::GrubEnv => line.name == "kernelopts",
         Kind::Bls => !(shared && words.iter().any(|w| w.starts_with(b"$kernelopts"))),
         Kind::KernelCmdline => home.path == "/etc/kernel/cmdline",

@@ -139,6 +139,8 @@ pub(super) struct CommandLine {
     words: Vec<Range<usize>>,
     /// Where another word would go.
     end: usize,
+    /// Where the value begins that a shell reads without quotes: a second word needs them.
+    bare: Option<usize>,
 }
 
 /// What is to happen to the words of a command line; numbers count the words from 0.
@@ -217,7 +219,7 @@ impl Home {
         for line in &self.lines {
             let words: Vec<&[u8]> = self.words(line).collect();
             let changes = rule(line, &words);
-            apply(&mut patch, line, &changes);
+            apply(&mut patch, &self.bytes, line, &changes);
         }
         if !patch.changed() {
             return Ok(None);
@@ -250,7 +252,12 @@ fn block(before: &[u8], mut content: Vec<u8>) -> Result<Vec<u8>, String> {
     Ok(content)
 }
 
-fn apply(patch: &mut Patch<'_>, line: &CommandLine, changes: &[Change]) {
+fn apply(patch: &mut Patch<'_>, bytes: &[u8], line: &CommandLine, changes: &[Change]) {
+    let longer = changes.iter().any(|c| matches!(c, Change::Append(_)));
+    let quotes = line.bare.filter(|_| longer);
+    if let Some(start) = quotes {
+        patch.replace(start..start, "\"");
+    }
     let mut kept: Option<&Range<usize>> = None;
     let mut left = line.words.len();
     for (at, word) in line.words.iter().enumerate() {
@@ -278,16 +285,21 @@ fn apply(patch: &mut Patch<'_>, line: &CommandLine, changes: &[Change]) {
         }
         kept = Some(word);
     }
+    let before = line.end.checked_sub(1).and_then(|at| bytes.get(at));
+    let apart = before.is_some_and(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'='));
     for change in changes {
         if let Change::Append(word) = change {
             let mut text = Vec::new();
-            if left > 0 {
+            if left > 0 || !apart {
                 text.push(b' ');
             }
             left = left.saturating_add(1);
             text.extend_from_slice(word.as_bytes());
             patch.replace(line.end..line.end, text);
         }
+    }
+    if quotes.is_some() {
+        patch.replace(line.end..line.end, "\"");
     }
 }
 

@@ -25,37 +25,64 @@ pub(super) fn lines_of(kind: Kind, path: &str, bytes: &[u8]) -> Vec<CommandLine>
         } else {
             match kind {
                 Kind::GrubCfg => script(bytes, &line),
-                Kind::GrubEnv => env(&line),
-                Kind::KernelCmdline => Some((String::new(), line.words())),
+                Kind::GrubEnv => env(bytes, &line),
+                Kind::KernelCmdline => Some(Found::new("", line.range(), line.words())),
                 Kind::Bls => after(&line, &["options"]),
                 Kind::GrubLegacy => after(&line, &["kernel", "module"]).map(legacy),
                 _ => after(&line, &["append"]),
             }
         };
-        let Some((name, words)) = found else { continue };
-        let end = words.last().map_or_else(|| line.range().end, |w| w.end);
+        let Some(Found {
+            name,
+            value,
+            words,
+            bare,
+        }) = found
+        else {
+            continue;
+        };
+        let end = words.last().map_or(value.end, |w| w.end);
         past = end;
         all.push(CommandLine {
             number: line.number,
             name,
             words,
             end,
+            bare: bare.then_some(value.start),
         });
-    }
-    // An empty value between quotes has no word to follow.
-    for line in all.iter_mut().filter(|l| l.words.is_empty()) {
-        let quoted = bytes.get(..line.end).and_then(<[u8]>::last);
-        if quoted.is_some_and(|b| matches!(b, b'"' | b'\'')) {
-            line.end = line.end.saturating_sub(1);
-        }
     }
     all
 }
 
-type Found = Option<(String, Vec<Range<usize>>)>;
+/// A command line in a file.
+struct Found {
+    name: String,
+    /// Where its words are, with what is between them.
+    value: Range<usize>,
+    words: Vec<Range<usize>>,
+    /// Whether a second word would have to be put into quotes with the first.
+    bare: bool,
+}
+
+impl Found {
+    fn new(name: impl Into<String>, value: Range<usize>, words: Vec<Range<usize>>) -> Self {
+        Self {
+            name: name.into(),
+            value,
+            words,
+            bare: false,
+        }
+    }
+
+    /// All that is in a range of the text.
+    fn within(name: impl Into<String>, bytes: &[u8], value: Range<usize>) -> Self {
+        let words = words(part(bytes, &value), value.start);
+        Self::new(name, value, words)
+    }
+}
 
 /// What follows one of these words at the beginning of a line, in any case of letters.
-fn after(line: &Line<'_>, keys: &[&str]) -> Found {
+fn after(line: &Line<'_>, keys: &[&str]) -> Option<Found> {
     let mut words = line.words();
     if words.is_empty() {
         return None;
@@ -66,28 +93,30 @@ fn after(line: &Line<'_>, keys: &[&str]) -> Found {
         &(first.start.saturating_sub(line.start)..first.end.saturating_sub(line.start)),
     );
     let key = String::from_utf8_lossy(key).to_ascii_lowercase();
-    keys.contains(&key.as_str()).then_some((key, words))
+    let value = first.end..line.range().end;
+    keys.contains(&key.as_str())
+        .then(|| Found::new(key, value, words))
 }
 
 /// `kernel --no-mem-option (hd0,0)/vmlinuz root=…`: what comes before the words that the kernel is told goes away.
-fn legacy((key, words): (String, Vec<Range<usize>>)) -> (String, Vec<Range<usize>>) {
-    (key, words.into_iter().skip(1).collect())
+fn legacy(mut found: Found) -> Found {
+    found.words = found.words.into_iter().skip(1).collect();
+    found
 }
 
 /// `kernelopts=…` and other lists of parameters in an environment block.
-fn env(line: &Line<'_>) -> Found {
+fn env(bytes: &[u8], line: &Line<'_>) -> Option<Found> {
     let equals = line.text.iter().position(|b| *b == b'=')?;
     let name = String::from_utf8_lossy(line.text.get(..equals)?).into_owned();
     if !["kernelopts", "tuned_params", "kernel_opts"].contains(&name.as_str()) {
         return None;
     }
-    let begin = equals.saturating_add(1);
-    let value = line.text.get(begin..)?;
-    Some((name, words(value, line.start.saturating_add(begin))))
+    let begin = line.start.saturating_add(equals).saturating_add(1);
+    Some(Found::within(name, bytes, begin..line.range().end))
 }
 
 /// `GRUB_CMDLINE_LINUX="…"`, over as many lines as the quotes say.
-fn assigned(bytes: &[u8], line: &Line<'_>) -> Found {
+fn assigned(bytes: &[u8], line: &Line<'_>) -> Option<Found> {
     let indent = line.text.len().saturating_sub(line.text.trim_ascii_start().len());
     let rest = line.text.get(indent..)?;
     let skip = if rest.starts_with(b"export ") {
@@ -106,7 +135,7 @@ fn assigned(bytes: &[u8], line: &Line<'_>) -> Found {
     if name == "root" {
         // Alpine: the word is `root=…` itself.
         let start = line.start.saturating_add(name_at);
-        return Some((name, words(line.text.get(name_at..)?, start)));
+        return Some(Found::within(name, bytes, start..line.range().end));
     }
     let wanted =
         name.starts_with("GRUB_CMDLINE_LINUX") || name.ends_with("_APPEND") || name == "default_kernel_opts";
@@ -115,7 +144,10 @@ fn assigned(bytes: &[u8], line: &Line<'_>) -> Found {
     }
     let start = line.start.saturating_add(equals).saturating_add(1);
     let range = quoted(bytes, start, line.range().end);
-    Some((name, words(part(bytes, &range), range.start)))
+    let quote = |b: &u8| matches!(b, b'"' | b'\'');
+    let bare = !bytes.get(start).is_some_and(quote);
+    let found = Found::within(name, bytes, range);
+    Some(Found { bare, ..found })
 }
 
 /// What is between the quotes that begin at `start`, or up to the first white space where there are none. Quotes that
@@ -143,7 +175,7 @@ fn quoted(bytes: &[u8], start: usize, line_end: usize) -> Range<usize> {
 }
 
 /// Commands of a script that start kernels, and variables that hold what kernels are told.
-fn script(bytes: &[u8], line: &Line<'_>) -> Found {
+fn script(bytes: &[u8], line: &Line<'_>) -> Option<Found> {
     const COMMANDS: [&[u8]; 5] = [b"linux", b"linux16", b"linuxefi", b"module", b"module2"];
     let joined = continued(bytes, line);
     let all = words(part(bytes, &joined), joined.start);
@@ -169,7 +201,7 @@ fn script(bytes: &[u8], line: &Line<'_>) -> Found {
                     break;
                 }
             }
-            return Some((String::from_utf8_lossy(said).into_owned(), list));
+            return Some(Found::new(String::from_utf8_lossy(said), joined, list));
         }
         if opens && said == b"set" {
             let next = all.get(at.saturating_add(1))?;
@@ -180,7 +212,7 @@ fn script(bytes: &[u8], line: &Line<'_>) -> Found {
             }
             let start = next.start.saturating_add(equals).saturating_add(1);
             let range = quoted(bytes, start, line.range().end);
-            return Some((name, words(part(bytes, &range), range.start)));
+            return Some(Found::within(name, bytes, range));
         }
         opens = said.ends_with(b"{") || said.ends_with(b";") || said == b"then" || said == b"else";
         if said.starts_with(b"#") {

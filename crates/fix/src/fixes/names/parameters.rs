@@ -8,6 +8,7 @@ use crate::fixes::cmdline::{Change, Home, Kind, homes, told_by_default, value, w
 use crate::fixes::patch::{Patch, lines, part};
 use crate::view::View;
 use h2k_block::Result;
+use h2k_boot::naming::{Naming, of};
 use std::ops::Range;
 
 /// Parameters whose value is a device.
@@ -65,6 +66,7 @@ fn of_home(view: &View<'_>, home: &Home) -> Vec<Finding> {
             })
             .collect()
     });
+    kopt(&mut book, home);
     let edit = match edit {
         Ok(edit) => without_switch(&mut book, home, edit),
         Err(why) => {
@@ -135,6 +137,29 @@ fn device(view: &View<'_>, key: &[u8], word: &[u8], range: Range<usize>) -> Opti
     let device = super::crypttab::device_of(view, rest);
     let start = range.start.saturating_add(start);
     Some(start..start.saturating_add(device.len()))
+}
+
+/// Debian's `update-grub` reads `# kopt=root=/dev/sda1` and writes the menu anew from it. It is a comment all the same.
+fn kopt(book: &mut Book<'_>, home: &Home) {
+    if home.kind != Kind::GrubLegacy {
+        return;
+    }
+    for line in lines(home.bytes()) {
+        let text = String::from_utf8_lossy(line.text);
+        let words = text
+            .strip_prefix("# kopt=")
+            .unwrap_or_default()
+            .split_whitespace();
+        let machine = |spec: &str| matches!(of(spec), Naming::Order(_) | Naming::Place);
+        let specs = words.filter_map(|word| word.strip_prefix("root="));
+        if let Some(spec) = specs.into_iter().find(|spec| machine(spec)) {
+            let why = format!("update-grub would write {spec} into the menu again, after # kopt=");
+            book.tell(
+                line.number,
+                Finding::warn(why).advise("correct it before update-grub runs in the guest"),
+            );
+        }
+    }
 }
 
 /// `GRUB_DISABLE_LINUX_UUID=true` would have the next `grub-mkconfig` write names like `/dev/vda1`.

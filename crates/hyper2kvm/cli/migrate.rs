@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// The directory to put everything into; made where it is missing
     #[arg(short, long, value_name = "DIR", help_heading = "Target")]
     output: PathBuf,
-    /// The machine's name; the first disk's when not given
+    /// The machine's name; the old one's, or the first disk's, when not given
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     name: Option<String>,
     /// Replace files that exist
@@ -83,14 +83,10 @@ impl Args {
 
     fn meant(self) -> Result<Migrate, Failure> {
         let fixing = self.fixes.fixing(&self.guest, &self.disks)?;
-        let first = fixing.guest.disks.first().map(|disk| disk.path.as_path());
-        let stem = first
-            .and_then(|path| path.file_stem())
-            .map(|s| s.to_string_lossy().into_owned());
         let mut making = self.making;
         making.to = making.to.or(Some(Format::Qcow2));
         Ok(Migrate {
-            name: self.name.or(stem).unwrap_or_default(),
+            name: self.name,
             making: making.making(&self.output)?,
             decisions: self.machine.decisions(),
             into: self.output,

@@ -16,7 +16,12 @@ pub(super) struct Domain {
 }
 
 /// Describes the machine whose disks are `disks`, each with its format.
-pub(super) fn describe(job: &Migrate, fixed: &Fixed, disks: &[(PathBuf, &'static str)]) -> Result<Domain> {
+pub(super) fn describe(
+    job: &Migrate,
+    name: &str,
+    fixed: &Fixed,
+    disks: &[(PathBuf, &'static str)],
+) -> Result<Domain> {
     let bus = fixed
         .target
         .bus
@@ -37,10 +42,10 @@ pub(super) fn describe(job: &Migrate, fixed: &Fixed, disks: &[(PathBuf, &'static
     }
     let source = match &fixed.guest.machine {
         Some(open) => open.machine.clone(),
-        None => bare(job, &fixed.target),
+        None => bare(name, &fixed.target),
     };
     let decisions = Decisions {
-        name: Some(job.name.clone()),
+        name: Some(name.to_owned()),
         drives,
         firmware: firmware(fixed, &source),
         guest: guest(fixed),
@@ -58,7 +63,7 @@ pub(super) fn describe(job: &Migrate, fixed: &Fixed, disks: &[(PathBuf, &'static
 }
 
 /// What is known of a machine of which there are only disks: the interfaces the user told of, or one.
-fn bare(job: &Migrate, wish: &Target) -> Machine {
+fn bare(name: &str, wish: &Target) -> Machine {
     let nic = |mac: Option<machine::Mac>| machine::Nic {
         mac,
         ..machine::Nic::new(NicModel::Virtio, machine::Network::Unsaid)
@@ -69,7 +74,7 @@ fn bare(job: &Migrate, wish: &Target) -> Machine {
         nics.push(nic(None));
     }
     Machine {
-        name: job.name.clone(),
+        name: name.to_owned(),
         nics,
         ..Machine::default()
     }

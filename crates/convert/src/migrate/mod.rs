@@ -28,8 +28,9 @@ pub struct Migrate {
     pub decisions: Decisions,
     /// The directory everything is put into; made where it is missing.
     pub into: PathBuf,
-    /// The name of the machine, and what its files are called by.
-    pub name: String,
+    /// The name of the machine, and what its files are called by; as the description of the old machine has it when not
+    /// given, else as its first disk is called.
+    pub name: Option<String>,
     /// How the disks are made.
     pub making: Making,
     /// Whether to go on where something stands in the way, and leave that as it is.
@@ -55,7 +56,6 @@ impl Migrate {
     /// [`Class::Cancelled`] when `stop` was set.
     pub fn run(mut self, stop: &AtomicBool, watch: &dyn Watch) -> Result<MigrateReport> {
         let begun = Instant::now();
-        file_name(&self.name)?;
         let made = directory(&self.into)?;
         let mut fixing = std::mem::take(&mut self.fixing);
         fixing.guest.check_manifest = true;
@@ -69,6 +69,30 @@ impl Migrate {
             let _not_empty = std::fs::remove_dir(&self.into);
         }
         done.map_err(|failure| failure.leaving("the source was not modified"))
+    }
+
+    fn name_for(&self, fixed: &Fixed) -> Result<String> {
+        if let Some(name) = &self.name {
+            file_name(name)?;
+            return Ok(name.clone());
+        }
+        let described = fixed.guest.machine.as_ref().map(|open| open.machine.name.clone());
+        let first = fixed.guest.disks.first().and_then(|disk| disk.file_stem());
+        let name = described
+            .filter(|name| !name.is_empty())
+            .or_else(|| first.map(|stem| stem.to_string_lossy().into_owned()))
+            .unwrap_or_default();
+        // Nobody typed it: what would be a path, or a nuisance in one, is spelled otherwise.
+        let safe = |c: char| {
+            if c.is_alphanumeric() || ".-_+".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        };
+        let name: String = name.trim_start_matches('.').chars().map(safe).take(64).collect();
+        file_name(&name)?;
+        Ok(name)
     }
 
     fn copy(
@@ -85,13 +109,14 @@ impl Migrate {
         let path = self.into.join("report.json");
         let path = crate::free::free(&path, self.replace, &needed)?;
         let file = output.create(&path).about(&path)?;
-        let mut report = MigrateReport::new(&self.name, fixed);
+        let name = self.name_for(fixed)?;
+        let mut report = MigrateReport::new(&name, fixed);
         for (number, (source, opened)) in images.iter().enumerate() {
             let job = Convert {
                 source: source.clone(),
                 target: self
                     .into
-                    .join(disk_name(&self.name, number, images.len(), &self.making)),
+                    .join(disk_name(&name, number, images.len(), &self.making)),
                 making: self.making.clone(),
                 chain: crate::Chain::Flatten,
                 resize: None,
@@ -123,8 +148,8 @@ impl Migrate {
             .iter()
             .map(|d| (PathBuf::from(&d.target), d.target_format))
             .collect();
-        let domain = domain::describe(self, fixed, &made)?;
-        let xml = self.into.join(format!("{}.xml", self.name));
+        let domain = domain::describe(self, &name, fixed, &made)?;
+        let xml = self.into.join(format!("{name}.xml"));
         let xml = crate::free::free(&xml, self.replace, &needed)?;
         store(&*output.create(&xml).about(&xml)?, &domain.xml).about(&xml)?;
         report.domain = xml.display().to_string();

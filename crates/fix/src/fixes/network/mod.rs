@@ -433,6 +433,10 @@ fn slots(network: &Network) -> Vec<Finding> {
     let places = places.chain(rules.map(|r| (&r.matching.paths, &r.source)));
     places
         .filter(|(paths, _)| !paths.is_empty())
+        // What distributions ship is for hardware of a kind, not for this machine's.
+        .filter(|(_, source)| {
+            !source.as_str().starts_with("/usr/lib/") && !source.as_str().starts_with("/lib/")
+        })
         .map(|(paths, source)| {
             let why = format!("{source} is for {}, a place in the old machine", paths.join(", "));
             Finding::warn(why)

@@ -220,3 +220,38 @@ fn every_json_field_is_documented() {
         );
     }
 }
+
+#[test]
+fn the_example_of_a_configuration_configures_a_guest() {
+    let page = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let example = page
+        .split("```yaml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    crate::guest::fixture(dir.path());
+    std::fs::write(dir.path().join("guest.yaml"), example).unwrap();
+    let plan = |config: &str| {
+        run(
+            dir.path(),
+            &[
+                "plan", "--json", "--config", config, "-a", "sda.img", "-a", "sdb.img",
+            ],
+        )
+    };
+    let document = plan("guest.yaml").json();
+    let changes = document["systems"][0]["changes"].as_array().unwrap().clone();
+    let paths: Vec<&str> = changes.iter().filter_map(|c| c["path"].as_str()).collect();
+    for path in [
+        "/etc/hostname",
+        "/etc/hosts",
+        "/etc/systemd/network/20-lan.network",
+    ] {
+        assert!(paths.iter().any(|p| p.starts_with(path)), "{path}: {document:#}");
+    }
+    std::fs::write(dir.path().join("wrong.yaml"), "configuration:\n  hostnme: x\n").unwrap();
+    let refused = plan("wrong.yaml");
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.out.contains("hostnme"), "{refused:?}");
+}

@@ -2,12 +2,14 @@
 
 use super::guest::GuestArgs;
 use crate::term::{Align, Style, Table, shown, size};
+use h2k_block::{Access, BlockRead, FileDisk, Sharing};
 use h2k_boot::Bus;
 use h2k_convert::{Failure, FixReport, Fixing, SystemFixes};
+use h2k_fix::configuration::{CloudInit, Configuration, FirstBoot};
 use h2k_fix::{Change, FstabMode, NetworkLevel, Nic, Options, Outcome, Target};
 use h2k_fs::Time;
 use h2k_inspect::Verdict;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Which fixes, and for which machine.
@@ -50,6 +52,13 @@ pub(super) struct FixArgs {
         hide_default_value = true
     )]
     network_fix_level: Level,
+    /// Configure the guest as this file says: YAML or JSON with `configuration`, `cloud-init` and `first-boot`
+    ///
+    /// configuration: hostname, users, services, network, firstboot. cloud-init: disable, nocloud. first-boot:
+    /// regen_initramfs, guest_agent, remove_vmware_tools. Keys that are not known are refused; docs/configuration.md has
+    /// all of them with an example.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Attach the disks to this controller instead of the best one the guest knows
     #[arg(long, value_name = "BUS", value_parser = bus())]
     bus: Option<Bus>,
@@ -59,6 +68,36 @@ pub(super) struct FixArgs {
     /// without one, and where the guest's own files do not tell either, say it here: --nic 00:50:56:aa:bb:cc=ens192
     #[arg(long, value_name = "MAC[=NAME]", value_parser = nic)]
     nic: Vec<Nic>,
+}
+
+/// What a file says of the guest's configuration.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct Said {
+    configuration: Configuration,
+    #[serde(alias = "cloud_init")]
+    cloud_init: CloudInit,
+    #[serde(alias = "first_boot")]
+    first_boot: FirstBoot,
+}
+
+/// A configuration is a page of text, with keys and scripts in it.
+const CONFIG: u64 = 16 << 20;
+
+impl Said {
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let about = |e: h2k_block::Error| Failure::from(e).about(path);
+        let file = FileDisk::open(path, Access::Read, Sharing::Force).map_err(about)?;
+        let len = file.len().min(CONFIG);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        file.read_at(0, &mut bytes).map_err(about)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Failure::invalid(format!("{} is not UTF-8", path.display())))?;
+        serde_saphyr::from_str(&text).map_err(|e| {
+            Failure::invalid(format!("{} does not configure a guest: {e}", path.display()))
+                .advise("docs/configuration.md has every key with an example")
+        })
+    }
 }
 
 /// Which names in fstab are changed.
@@ -132,6 +171,10 @@ fn nic(text: &str) -> Result<Nic, String> {
 impl FixArgs {
     /// What is meant, for the guest on `disks`.
     pub(super) fn fixing(&self, guest: &GuestArgs, disks: &[PathBuf]) -> Result<Fixing, Failure> {
+        let said = match &self.config {
+            Some(path) => Said::read(path)?,
+            None => Said::default(),
+        };
         let mut disable = self.disable.clone();
         if self.no_regen_initramfs {
             disable.push("linux.initramfs".to_owned());
@@ -153,6 +196,9 @@ impl FixArgs {
                     Fstab::Noop => FstabMode::Noop,
                 },
                 no_grub: self.no_grub,
+                configuration: said.configuration,
+                cloud_init: said.cloud_init,
+                first_boot: said.first_boot,
                 remove_vmware_tools: self.remove_vmware_tools,
                 network: match self.network_fix_level {
                     Level::Conservative => NetworkLevel::Conservative,

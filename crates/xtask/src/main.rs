@@ -24,6 +24,9 @@ usage: cargo xtask COMMAND
   bench inspect IMAGE...
                    measure whole inspections of the guests in ../shared/guests and of these images, and write
                    docs/performance-inspect.md
+  bench migrate IMAGE...
+                   measure migrations of these images, and virt-v2v where it is installed, and write
+                   docs/performance-migrate.md
   fixtures         make the images missing below fixtures/, with other programs (see their .toml files)
   deny             licences, bans, duplicates and advisories of every dependency (installs cargo-deny)
   fuzz check       do the fuzz targets compile?
@@ -33,6 +36,9 @@ usage: cargo xtask COMMAND
   rig capture DIR IMAGE...
                    boot copies of guests that ../shared/rig built, ask them about themselves, and keep copies and
                    answers in DIR: `H2K_RIG=DIR cargo test rig` compares them with `inspect` (as root, minutes)
+  rig migrate DIR [--bus BUS] [--binary FILE] [NAME...]
+                   boot the guests that ../shared/rig built in DIR on virtio, migrate them, boot what came out, and
+                   compare names and addresses; prints a table (minutes a guest where there is no KVM)
 ";
 
 fn main() -> ExitCode {
@@ -43,6 +49,7 @@ fn main() -> ExitCode {
         ["test"] => check::test(),
         ["ready"] => check::ready(),
         ["bench", "inspect", images @ ..] => bench::inspect(images),
+        ["bench", "migrate", images @ ..] => bench::migrate(images),
         ["bench", flags @ ..] => bench::bench(flags),
         ["bench-child", words @ ..] => bench::shim(words),
         ["bench-mounted", words @ ..] => bench::mounted(words),
@@ -52,6 +59,7 @@ fn main() -> ExitCode {
         ["fuzz", "seed"] => fuzz::seed(),
         ["fuzz", "run", target, seconds] => fuzz::run(target, seconds),
         ["rig", "capture", out, images @ ..] => rig::capture(out, images),
+        ["rig", "migrate", dir, rest @ ..] => rig::migrate(dir, rest),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

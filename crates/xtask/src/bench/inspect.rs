@@ -128,15 +128,10 @@ fn page(rows: &[String], machine: &machine::Machine) -> String {
          Written by `cargo xtask bench inspect IMAGE...`, with images that `../shared/rig` built. Every topic of \
          `inspect --json`, medians of {RUNS} runs, image in memory; the aim is less than {MILLISECONDS} ms and \
          {MEBIBYTES} MiB.\n\n\
-         {}, {} cores, {} MiB of memory, Linux {}; {}; {}.\n\n\
+         {}\n\n\
          | guest | by the clock | processor | peak memory | `--xml` | within the aim | virt-inspector takes |\n\
          |---|---|---|---|---|---|---|\n{}\n",
-        machine.cpu,
-        machine.cores,
-        machine.memory >> 20,
-        machine.kernel,
-        machine.ours,
-        machine.rust,
+        machine.sentence(),
         rows.join("\n")
     )
 }

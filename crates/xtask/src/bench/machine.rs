@@ -14,6 +14,21 @@ pub(super) struct Machine {
     pub(super) rust: String,
 }
 
+impl Machine {
+    /// Everything but QEMU, in one sentence.
+    pub(super) fn sentence(&self) -> String {
+        format!(
+            "{}, {} cores, {} MiB of memory, Linux {}; {}; {}.",
+            self.cpu,
+            self.cores,
+            self.memory >> 20,
+            self.kernel,
+            self.ours,
+            self.rust
+        )
+    }
+}
+
 pub(super) fn look(ours: &Path) -> Result<Machine, String> {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo

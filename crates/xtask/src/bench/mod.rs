@@ -9,6 +9,7 @@ mod input;
 mod inspect;
 mod limit;
 mod machine;
+mod migrate;
 mod page;
 mod pairs;
 mod row;
@@ -24,6 +25,7 @@ use std::path::Path;
 
 pub(crate) use child::shim;
 pub(crate) use inspect::inspect;
+pub(crate) use migrate::migrate;
 pub(crate) use tree::mounted;
 
 /// Pairs of rows that take a minute each.

@@ -3,7 +3,8 @@
 //! `../shared/rig` builds real Debian guests and boots them. A copy of a guest gets a unit more, which prints to the
 //! serial console what the guest's own tools say; the copy is kept beside what was printed.
 
-use crate::run::{Done, quietly, root, show};
+use super::judge;
+use crate::run::{Done, quietly, show};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,10 +63,7 @@ WantedBy=multi-user.target
 /// Boots a copy of each image and writes to `out`, by the image's name: the copy (`NAME.raw`) and the answers
 /// (`NAME/QUESTION`).
 pub fn capture(out: &str, images: &[&str]) -> Done {
-    let rig = root().join("../shared/rig/boot-check");
-    if !rig.exists() {
-        return Err("../shared/rig is not there".to_owned());
-    }
+    let rig = judge()?;
     let out = PathBuf::from(out);
     for image in images {
         let image = Path::new(image);

@@ -47,8 +47,8 @@ pub use create::{Create, CreatedReport};
 pub use extract::{CopyOut, CopyOutReport, OnTrouble, SkippedReport};
 pub use failure::{ErrorReport, Failure, Result};
 pub use fix::{
-    DiskEdits, FixOnly, FixReport, FixTimes, Fixed, FixedReport, Fixing, Into, RefusedReport, SystemFixes,
-    Validation,
+    CheckedReport, DiskEdits, FixOnly, FixReport, FixTimes, Fixed, FixedReport, Fixing, Into, RefusedReport,
+    SystemFixes, Validation,
 };
 pub use guest::{
     DeviceReport, FileEntry, FilesystemsReport, GuestSource, HoldsReport, Key, LeftOutReport,

@@ -7,13 +7,14 @@
 //!               └──▶ the guest again, over the overlays ──▶ every fix asked again, doctor, checks
 //! ```
 
+mod check;
 mod place;
 mod report;
 mod write;
 
 pub use place::{FixOnly, FixedReport, Into};
 pub(crate) use report::clear;
-pub use report::{DiskEdits, FixReport, FixTimes, RefusedReport, SystemFixes, Validation};
+pub use report::{CheckedReport, DiskEdits, FixReport, FixTimes, RefusedReport, SystemFixes, Validation};
 
 use crate::{GuestSource, OpenGuest, OpenMachine, Result};
 use h2k_block::{BlockRead, Limits, Overlay};
@@ -86,7 +87,9 @@ impl Fixing {
         let refused = site.write(&proposals, &limits, self.options.now);
         let written = begun.elapsed();
         let judged = judge(&guest, &site, &assembly, &self.target, &self.options, &limits);
+        let checks = checks(&judged.guest, &proposals, &refused);
         let mut report = FixReport::of(&guest, &assembly, proposals, refused, &before, judged);
+        report.checks = checks;
         report.edits = site.edits(&guest)?;
         report.times = FixTimes::of(&[opened, looked, written, begun.elapsed()]);
         Ok(Fixed {
@@ -127,6 +130,7 @@ fn proposals(guest: &Guest, assembly: &Assembly, target: &Target, options: &Opti
 
 /// What was found of the guest with the fixes made.
 pub(crate) struct Judged {
+    guest: Guest,
     again: Proposals,
     diagnosis: Diagnosis,
 }
@@ -150,7 +154,17 @@ fn judge(
     Judged {
         again: proposals(&fixed, &assembly, target, options),
         diagnosis: diagnose(&fixed, &assembly, limits),
+        guest: fixed,
     }
+}
+
+/// Every filesystem that was written, walked.
+fn checks(guest: &Guest, proposals: &Proposals, refused: &[RefusedReport]) -> Vec<CheckedReport> {
+    let drafts = proposals
+        .iter()
+        .flat_map(|(_, proposal)| proposal.drafted.changed());
+    let written = drafts.filter(|(device, _)| refused.iter().all(|r| r.device != *device));
+    written.map(|(device, _)| check::walk(guest, device)).collect()
 }
 
 /// The worst of several.

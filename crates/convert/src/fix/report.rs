@@ -23,6 +23,8 @@ pub struct FixReport {
     pub systems: Vec<SystemFixes>,
     /// Filesystems that could not be written, whose edits were left out.
     pub refused: Vec<RefusedReport>,
+    /// Filesystems that were written, walked from end to end.
+    pub checks: Vec<CheckedReport>,
     /// What was written of each disk.
     pub edits: Vec<DiskEdits>,
     /// What could not be looked into.
@@ -96,6 +98,20 @@ impl RefusedReport {
             advice: e.advice().map(str::to_owned),
         }
     }
+}
+
+/// What a walk through a filesystem that was written found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CheckedReport {
+    /// The device it lies on.
+    pub device: String,
+    /// Names that were visited.
+    pub nodes: u64,
+    /// Whether all of it was walked; a filesystem with more names than are looked at was not.
+    pub whole: bool,
+    /// What is damaged.
+    pub findings: Vec<String>,
 }
 
 /// What was written of a disk, in its overlay.
@@ -213,6 +229,7 @@ impl FixReport {
             outcome: worst(systems.iter().map(|s| s.outcome)),
             systems,
             refused,
+            checks: Vec::new(),
             edits: Vec::new(),
             unread: assembly.unread().collect(),
             problems: guest.problems(),
@@ -229,6 +246,9 @@ impl FixReport {
         }
         for unread in &self.unread {
             all.push(format!("{}: {}", unread.source, unread.message));
+        }
+        for check in &self.checks {
+            all.extend(check.findings.iter().map(|f| format!("{}: {f}", check.device)));
         }
         for system in &self.systems {
             let blocked = system.findings.iter().filter(|f| f.outcome == Outcome::Blocked);

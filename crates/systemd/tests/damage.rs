@@ -5,7 +5,7 @@ use h2k_systemd::syntax::parse;
 use h2k_testkit::mutate::damage;
 use h2k_testkit::rng::Rng;
 
-const TEXT: &str = "[Unit]\nDescription=%n of %i\nWants=a.service b@%i.service \\\n  c.socket\nAfter=a.service\nBefore=a.service\nRequiresMountsFor=/a/%p\nConditionPathExists=|!/x\n[Service]\nType=dbus\nExecStart=/bin/a \"b \\x41\"\nSlice=x-y.slice\n[Timer]\nOnCalendar=Mon..Fri *-*-1..7/2 0/2:15,30:00.5 UTC\nOnBootSec=1h 5.5min\n[Install]\nWantedBy=default.target\nAlias=c.service\nDefaultInstance=q\n";
+const TEXT: &str = "[Unit]\nDescription=%n of %i\nWants=a.service b@%i.service \\\n  c.socket\nAfter=a.service\nBefore=a.service\nRequiresMountsFor=/a/%p\nConditionPathExists=|!/x\n[Service]\nType=dbus\nExecStart=/bin/a \"b \\x41\"\nSlice=x-y.slice\nUser=%i\nCapabilityBoundingSet=~CAP_KILL 5\nRestrictNamespaces=user pid\nRestrictAddressFamilies=~AF_INET AF_CAN\nSystemCallFilter=@clock:EPERM ~read\nIPAddressDeny=any 10.0.0.0/8 ::1/128\nDevicePolicy=closed\nDeviceAllow=char-rtc r\nUMask=0077\n[Timer]\nOnCalendar=Mon..Fri *-*-1..7/2 0/2:15,30:00.5 UTC\nOnBootSec=1h 5.5min\n[Install]\nWantedBy=default.target\nAlias=c.service\nDefaultInstance=q\n";
 
 /// The text, damaged up to so many times.
 fn damaged(rng: &mut Rng, times: u64) -> Vec<u8> {
@@ -33,7 +33,7 @@ fn a_hundred_thousand_mutated_texts_end_in_answers() {
 #[test]
 fn guests_with_mutated_units_end_in_answers() {
     let mut rng = Rng::new(0x7472_6565);
-    let mut problems = 0;
+    let (mut problems, mut exposed) = (0, 0);
     for _ in 0..1500 {
         let units: Vec<Vec<u8>> = UNITS
             .iter()
@@ -43,9 +43,11 @@ fn guests_with_mutated_units_end_in_answers() {
             })
             .collect();
         let fstab = &TEXT.as_bytes()[..(rng.below(200) as usize)];
-        problems += guest(units.iter().map(Vec::as_slice), fstab);
+        let found = guest(units.iter().map(Vec::as_slice), fstab);
+        problems += found.0;
+        exposed += found.1;
     }
-    assert!(problems > 1500, "{problems}");
+    assert!(problems > 1500 && exposed > 1500, "{problems} {exposed}");
 }
 
 /// A file of the largest size that is one unit, in the forms that are dear to read.

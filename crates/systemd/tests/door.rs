@@ -4,7 +4,7 @@ use h2k_block::Limits;
 use h2k_fs::MemFs;
 use h2k_guest::{Look, Tree};
 use h2k_systemd::syntax::{Escapes, parse, words};
-use h2k_systemd::{Calendar, Lists, Name, Scope, Units, Utc, name, span, verify};
+use h2k_systemd::{Calendar, Calls, Lists, Name, Scope, Units, Utc, name, security, span, verify};
 use std::sync::Arc;
 
 /// What hostile input may cost here.
@@ -51,8 +51,9 @@ pub const UNITS: [&str; 6] = [
     "x-y.mount",
 ];
 
-/// Asks everything of a guest with these [`UNITS`] and this table of mounts. Says how many problems its check found.
-pub fn guest<'a>(units: impl IntoIterator<Item = &'a [u8]>, fstab: &[u8]) -> usize {
+/// Asks everything of a guest with these [`UNITS`] and this table of mounts. Says how many problems its check found, and
+/// how many of its services are exposed.
+pub fn guest<'a>(units: impl IntoIterator<Item = &'a [u8]>, fstab: &[u8]) -> (usize, usize) {
     let mut fs = MemFs::new();
     for (unit, content) in UNITS.iter().zip(units) {
         fs.file(&format!("/usr/lib/systemd/system/{unit}"), content)
@@ -73,7 +74,13 @@ pub fn guest<'a>(units: impl IntoIterator<Item = &'a [u8]>, fstab: &[u8]) -> usi
         lists.sockets(),
         lists.mounts(),
     );
-    verify(&units, lists.graph()).len()
+    let calls = Calls::new();
+    let names = units.names();
+    let judged = names
+        .iter()
+        .filter_map(|name| security(&units, &units.unit(name), &calls));
+    let exposed = judged.filter(|found| found.exposure > 0).count();
+    (verify(&units, lists.graph()).len(), exposed)
 }
 
 /// A guest whose units are the parts of `bytes` between zeros, the last one its table of mounts; and each of them by

@@ -15,5 +15,6 @@ mod ctl;
 mod damage;
 mod door;
 mod graph;
+mod security;
 mod states;
 mod times;

@@ -1,7 +1,7 @@
 //! What systemd-analyze would say.
 
 use super::lists::when;
-use super::{Asked, UNITS, UnitArgs, ask, no_journal};
+use super::{Asked, UNITS, UnitArgs, ask, no_journal, security::Security};
 use crate::cli::{Context, Outcome, exit};
 use crate::term::{Fields, shown, utc};
 use h2k_convert::Failure;
@@ -20,6 +20,7 @@ pub(in crate::cli) enum Command {
     Dot(Dot),
     Dump(Dump),
     Verify(Verify),
+    Security(Security),
     Condition(Conditions),
     SyscallFilter(Filter),
     Calendar(Expressions),
@@ -34,6 +35,7 @@ impl Command {
             Self::Dot(args) => args.units.ask(context, dot),
             Self::Dump(args) => args.units.ask(context, dump),
             Self::Verify(args) => args.units.ask(context, problems),
+            Self::Security(args) => args.run(context),
             Self::Condition(args) => args.run(context),
             Self::SyscallFilter(args) => args.run(context),
             Self::Calendar(args) => args.run(context),

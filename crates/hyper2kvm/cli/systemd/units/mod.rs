@@ -3,6 +3,7 @@
 mod analyze;
 mod ask;
 mod lists;
+mod security;
 
 use super::super::guest::GuestArgs;
 use super::super::{Context, Outcome, exit};

@@ -127,6 +127,11 @@ impl GuestArgs {
         })
     }
 
+    /// Whether `-a` names a guest.
+    pub(super) fn is_named(&self) -> bool {
+        !self.add.is_empty()
+    }
+
     /// How files are opened.
     pub(super) fn sharing(&self) -> h2k_convert::Sharing {
         self.source.access.source(PathBuf::new()).sharing

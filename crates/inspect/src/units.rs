@@ -2,7 +2,7 @@
 
 use crate::report::Asking;
 use h2k_guest::{Fact, Look};
-use h2k_systemd::{Lists, MountUnit, Scope, Socket, Timer, UnitFile, Utc};
+use h2k_systemd::{Clocks, Lists, MountUnit, Scope, Socket, Timer, UnitFile};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ pub(crate) fn look(_: &Asking<'_>, files: &Look<'_>) -> SystemdUnits {
     let units = h2k_systemd::Units::new(files, Scope::System, true);
     let lists = Lists::new(&units);
     let users = h2k_systemd::Units::new(files, Scope::User, false);
-    let mut timers = lists.timers(0, &Utc);
+    let mut timers = lists.timers(0, &Clocks::utc());
     for timer in &mut timers {
         timer.next = None;
     }

@@ -2,6 +2,8 @@
 
 use crate::calendar::{Calendar, Part};
 use crate::span::SECOND;
+use crate::zone::{Clocks, TimeZone};
+use h2k_fs::Civil;
 
 /// A day of the Gregorian calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,100 +31,62 @@ const MIDNIGHT: Clock = Clock {
 /// The last year systemd reckons with.
 const LAST: u64 = 2199;
 
-const DAY: i64 = 86_400_000_000;
-
-/// A local clock: how far it is ahead of UTC.
-pub trait Zone {
-    /// Microseconds that local time is ahead of UTC, at `utc` microseconds since 1970 UTC.
-    fn ahead(&self, utc: i64) -> i64;
-}
-
-/// UTC itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Utc;
-
-impl Zone for Utc {
-    fn ahead(&self, _: i64) -> i64 {
-        0
-    }
-}
+/// In seconds.
+const DAY: i64 = 86_400;
+/// Microseconds of a second.
+const MICRO: i64 = 1_000_000;
 
 /// The day and time of `micros` since 1970 on a clock that shows it; before 1970 it is 1970.
 pub(crate) fn civil(micros: i64) -> (Date, Clock) {
     let micros = micros.max(0);
-    let days = u64::try_from(micros.checked_div(DAY).unwrap_or(0)).unwrap_or(0);
-    let rest = u64::try_from(micros.checked_rem(DAY).unwrap_or(0)).unwrap_or(0);
-    // Days since 0000-03-01, in eras of 400 years.
-    let z = days.saturating_add(719_468);
-    let era = z / 146_097;
-    let of_era = z % 146_097;
-    let year = of_era
-        .saturating_sub(of_era / 1460)
-        .saturating_add(of_era / 36_524)
-        .saturating_sub(of_era / 146_096)
-        / 365;
-    let before = year
-        .saturating_mul(365)
-        .saturating_add(year / 4)
-        .saturating_sub(year / 100);
-    let of_year = of_era.saturating_sub(before);
-    let month = of_year.saturating_mul(5).saturating_add(2) / 153;
-    let day = of_year
-        .saturating_sub(month.saturating_mul(153).saturating_add(2) / 5)
-        .saturating_add(1);
-    let (month, next) = if month < 10 {
-        (month.saturating_add(3), 0)
-    } else {
-        (month.saturating_sub(9), 1)
+    let shown = Civil::of(micros.div_euclid(MICRO));
+    let rest = u64::try_from(micros.rem_euclid(MICRO)).unwrap_or(0);
+    let date = Date {
+        year: u64::try_from(shown.year).unwrap_or(0),
+        month: u64::from(shown.month),
+        day: u64::from(shown.day),
     };
-    let year = era.saturating_mul(400).saturating_add(year).saturating_add(next);
-    let seconds = rest / SECOND;
-    let (hour, minute) = (seconds / 3600, seconds / 60 % 60);
-    let micros = (seconds % 60)
-        .saturating_mul(SECOND)
-        .saturating_add(rest % SECOND);
-    (Date { year, month, day }, Clock { hour, minute, micros })
+    let clock = Clock {
+        hour: u64::from(shown.hour),
+        minute: u64::from(shown.minute),
+        micros: u64::from(shown.second)
+            .saturating_mul(SECOND)
+            .saturating_add(rest),
+    };
+    (date, clock)
 }
 
-/// Microseconds since 1970 of a day and time, on a clock that shows them.
-pub(crate) fn micros(date: Date, clock: Clock) -> i64 {
-    let late = u64::from(date.month <= 2);
-    let year = date.year.saturating_sub(late);
-    let era = year / 400;
-    let of_era = year % 400;
-    let month = if date.month > 2 {
-        date.month.saturating_sub(3)
-    } else {
-        date.month.saturating_add(9)
+/// Seconds since 1970 of a day and time, on a clock that shows them, and microseconds besides; `None` where there is no
+/// such day.
+fn seconds(date: Date, clock: Clock) -> Option<(i64, i64)> {
+    let shown = Civil {
+        year: i64::try_from(date.year).ok()?,
+        month: u8::try_from(date.month).ok()?,
+        day: u8::try_from(date.day).ok()?,
+        hour: u8::try_from(clock.hour).ok()?,
+        minute: u8::try_from(clock.minute).ok()?,
+        second: u8::try_from(clock.micros / SECOND).ok()?,
     };
-    let of_year = month.saturating_mul(153).saturating_add(2) / 5;
-    let of_year = of_year.saturating_add(date.day).saturating_sub(1);
-    let days = era
-        .saturating_mul(146_097)
-        .saturating_add(of_era.saturating_mul(365))
-        .saturating_add(of_era / 4)
-        .saturating_sub(of_era / 100)
-        .saturating_add(of_year);
-    let days = i64::try_from(days).unwrap_or(i64::MAX).saturating_sub(719_468);
-    let seconds = clock
-        .hour
-        .saturating_mul(60)
-        .saturating_add(clock.minute)
-        .saturating_mul(60);
-    let rest = seconds.saturating_mul(SECOND).saturating_add(clock.micros);
-    days.saturating_mul(DAY)
-        .saturating_add(i64::try_from(rest).unwrap_or(i64::MAX))
+    Some((shown.seconds()?, i64::try_from(clock.micros % SECOND).ok()?))
+}
+
+/// When a clock of `zone` shows these seconds since 1970, `rest` microseconds further, the first time after `after`.
+/// Where clocks are put back that may be twice, where they are put forward never.
+fn first_shown(zone: &TimeZone, (shown, rest): (i64, i64), after: i64) -> Option<i64> {
+    let around = [
+        shown.saturating_sub(DAY),
+        shown.saturating_add(DAY),
+        after.div_euclid(MICRO),
+    ];
+    let moments = around.iter().map(|near| shown.saturating_sub(zone.ahead(*near)));
+    let real = moments.filter(|utc| utc.saturating_add(zone.ahead(*utc)) == shown);
+    let micros = real.map(|utc| utc.saturating_mul(MICRO).saturating_add(rest));
+    micros.filter(|utc| *utc > after).min()
 }
 
 fn month_days(date: Date) -> u64 {
-    let leap =
-        date.year.is_multiple_of(4) && (!date.year.is_multiple_of(100) || date.year.is_multiple_of(400));
-    match date.month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+    let there = |day: &u64| seconds(Date { day: *day, ..date }, MIDNIGHT).is_some();
+    (29..=31).rev().find(there).unwrap_or(28)
 }
 
 /// The first value of `parts` that is not less than `from`.
@@ -155,30 +119,30 @@ fn first(parts: &[Part], from: u64, end: Option<u64>) -> Option<u64> {
 }
 
 impl Calendar {
-    /// When it comes true next after `after` (microseconds since 1970 UTC), where clocks show `zone`. `None` when never
-    /// again. An expression that names UTC is asked of UTC's clock.
+    /// When it comes true next after `after` (microseconds since 1970 UTC), on the guest's own clocks or those of the
+    /// place that it names. `None` when never again, or where the guest has no data of that place.
     #[must_use]
-    pub fn next(&self, after: i64, zone: &dyn Zone) -> Option<i64> {
-        let zone: &dyn Zone = if self.zone.as_deref() == Some("UTC") {
-            &Utc
-        } else {
-            zone
-        };
-        let mut local = after.saturating_add(zone.ahead(after)).saturating_add(1);
+    pub fn next(&self, after: i64, clocks: &Clocks<'_>) -> Option<i64> {
+        let zone = clocks.zone(self.zone())?;
+        let ahead = zone.ahead(after.div_euclid(MICRO)).saturating_mul(MICRO);
+        let mut local = after.saturating_add(ahead).saturating_add(1);
         // Where clocks are put forward, what they never show is passed over.
         for _ in 0..64 {
             let (date, clock) = civil(local);
             let (date, clock) = self.matching(date, clock)?;
-            let shown = micros(date, clock);
-            for guess in [shown, after] {
-                let utc = shown.saturating_sub(zone.ahead(shown.saturating_sub(zone.ahead(guess))));
-                if utc > after && utc.saturating_add(zone.ahead(utc)) == shown {
-                    return Some(utc);
-                }
+            let (shown, rest) = seconds(date, clock)?;
+            if let Some(utc) = first_shown(&zone, (shown, rest), after) {
+                return Some(utc);
             }
-            local = shown.saturating_add(1);
+            local = shown.saturating_mul(MICRO).saturating_add(rest).saturating_add(1);
         }
         None
+    }
+
+    /// The time zone that it names: `UTC`, `Europe/Paris`.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
     }
 
     /// The first day and time that match, not before these.
@@ -248,7 +212,7 @@ impl Calendar {
 
     /// Whether the weekday of `date` is one of ours.
     fn on(&self, date: Date) -> bool {
-        let days = micros(date, MIDNIGHT).checked_div(DAY).unwrap_or(0);
+        let days = seconds(date, MIDNIGHT).map_or(0, |(seconds, _)| seconds.div_euclid(DAY));
         // 1970 began on a Thursday.
         let weekday = days.saturating_add(3).rem_euclid(7);
         let bit = 1_u8.checked_shl(u32::try_from(weekday).unwrap_or(0)).unwrap_or(0);

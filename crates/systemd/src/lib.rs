@@ -38,10 +38,10 @@ mod syscalls;
 mod unit;
 mod units;
 mod verify;
+mod zone;
 
 pub use calendar::Calendar;
 pub use condition::{Condition, Holds, together};
-pub use elapse::{Utc, Zone};
 pub use graph::{Dep, Edge, Graph};
 pub use index::{Pull, Rank};
 pub use lists::{Listed, Lists, MountUnit, Rule, Socket, Timer, UnitFile};
@@ -53,3 +53,4 @@ pub use syscalls::{SYSCALLS_OF, SyscallSet, syscall_sets, syscalls};
 pub use unit::{Load, Unit, boolean};
 pub use units::Units;
 pub use verify::{Problem, verify};
+pub use zone::{Clocks, TimeZone};

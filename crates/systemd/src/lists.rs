@@ -1,11 +1,11 @@
 //! What `systemctl list-…` lists.
 
 use crate::calendar::Calendar;
-use crate::elapse::Zone;
 use crate::name::{Kind, Name};
 use crate::state::State;
 use crate::unit::{Load, Unit};
 use crate::units::Units;
+use crate::zone::Clocks;
 use crate::{Graph, graph::Dep, span};
 use h2k_guest::{Fact, Source};
 use schemars::JsonSchema;
@@ -173,26 +173,9 @@ impl<'u, 'a> Lists<'u, 'a> {
             state: state.value,
             source: state.source,
             preset: state.value.has_preset().then(|| self.units.preset(name)),
-            vendor_wants: self.vendor_wants(name),
+            vendor_wants: self.units.vendor_wants(name),
             description: description.map(|u| u.description(self.units)),
         })
-    }
-
-    fn vendor_wants(&self, name: &Name) -> Vec<Source> {
-        let vendor = self
-            .units
-            .index
-            .dirs
-            .iter()
-            .filter(|dir| dir.rank == crate::Rank::Vendor);
-        let pulls = vendor.flat_map(|dir| dir.pulls.iter().map(move |pull| (dir, pull)));
-        pulls
-            .filter(|(_, pull)| pull.name == name.as_str())
-            .map(|(dir, pull)| {
-                let path = format!("{}/{}.{}/{}", dir.path, pull.unit, pull.how, pull.name);
-                Source::file(path.as_bytes())
-            })
-            .collect()
     }
 
     /// The units of one kind, or of all kinds, that have a file.
@@ -232,9 +215,9 @@ impl<'u, 'a> Lists<'u, 'a> {
         value.unwrap_or_default()
     }
 
-    /// The timers. What comes true next is reckoned from `after`, microseconds since 1970 UTC, on clocks of `zone`.
+    /// The timers. What comes true next is reckoned from `after`, microseconds since 1970 UTC, on `clocks`.
     #[must_use]
-    pub fn timers(&self, after: i64, zone: &dyn Zone) -> Vec<Timer> {
+    pub fn timers(&self, after: i64, clocks: &Clocks<'_>) -> Vec<Timer> {
         self.of(Kind::Timer)
             .map(|unit| {
                 let mut rules = Vec::new();
@@ -256,7 +239,7 @@ impl<'u, 'a> Lists<'u, 'a> {
                         .expanded(&unit.name, &setting.value)
                         .unwrap_or_else(|| setting.value.clone());
                     let calendar = (key == "OnCalendar").then(|| Calendar::parse(&value)).flatten();
-                    let at = calendar.as_ref().and_then(|c| c.next(after, zone));
+                    let at = calendar.as_ref().and_then(|c| c.next(after, clocks));
                     next = [next, at].into_iter().flatten().min();
                     rules.push(Rule {
                         kind: key.to_owned(),

@@ -7,7 +7,7 @@ use crate::name::Name;
 use crate::preset::Presets;
 use crate::specifier::Host;
 use crate::syntax::{self, Parsed};
-use h2k_guest::{Fact, Look};
+use h2k_guest::{Fact, Look, Source};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -78,6 +78,19 @@ impl<'a> Units<'a> {
     #[must_use]
     pub fn preset(&self, name: &Name) -> Fact<bool> {
         self.presets.ask(name)
+    }
+
+    /// Links in the distribution's own directories that have `name` started though nobody enabled it.
+    pub(crate) fn vendor_wants(&self, name: &Name) -> Vec<Source> {
+        let vendor = self.index.dirs.iter().filter(|dir| dir.rank == Rank::Vendor);
+        let pulls = vendor.flat_map(|dir| dir.pulls.iter().map(move |pull| (dir, pull)));
+        pulls
+            .filter(|(_, pull)| pull.name == name.as_str())
+            .map(|(dir, pull)| {
+                let path = format!("{}/{}.{}/{}", dir.path, pull.unit, pull.how, pull.name);
+                Source::file(path.as_bytes())
+            })
+            .collect()
     }
 
     /// What specifiers of the host stand for.

@@ -7,6 +7,7 @@ use crate::span;
 use crate::syntax::{Escapes, words};
 use crate::unit::{Load, Unit};
 use crate::units::Units;
+use crate::zone::Clocks;
 use h2k_guest::Source;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -50,6 +51,7 @@ impl Known {
 #[must_use]
 pub fn verify(units: &Units<'_>, graph: &Graph) -> Vec<Problem> {
     let known = Known::new();
+    let clocks = Clocks::of(units.look);
     let mut out = Vec::new();
     for unit in graph.units() {
         if unit.load == Load::NotFound || unit.load == Load::Masked {
@@ -80,7 +82,7 @@ pub fn verify(units: &Units<'_>, graph: &Graph) -> Vec<Problem> {
         for (source, problem) in &unit.problems {
             add("syntax", problem.clone(), source);
         }
-        settings(units, unit, &known, &mut add);
+        settings(units, unit, (&known, &clocks), &mut add);
         for edge in graph.edges(&unit.name) {
             let needed = matches!(edge.dep, Dep::Requires | Dep::BindsTo | Dep::Requisite);
             let there = graph
@@ -115,7 +117,12 @@ pub fn verify(units: &Units<'_>, graph: &Graph) -> Vec<Problem> {
     out
 }
 
-fn settings(units: &Units<'_>, unit: &Unit, known: &Known, add: &mut dyn FnMut(&str, String, &Source)) {
+fn settings(
+    units: &Units<'_>,
+    unit: &Unit,
+    (known, clocks): (&Known, &Clocks<'_>),
+    add: &mut dyn FnMut(&str, String, &Source),
+) {
     let own = unit.own();
     for setting in &unit.settings {
         let (section, key) = (setting.section.as_str(), setting.key.as_str());
@@ -148,12 +155,15 @@ fn settings(units: &Units<'_>, unit: &Unit, known: &Known, add: &mut dyn FnMut(&
         }
         let value = units.expanded(&unit.name, &setting.value);
         match key {
-            "OnCalendar" if value.as_deref().is_some_and(|v| Calendar::parse(v).is_none()) => {
-                add(
-                    "value",
-                    format!("{} is no calendar expression", setting.value),
-                    &setting.source,
-                );
+            "OnCalendar" => {
+                let wrong = match value.as_deref().map(Calendar::parse) {
+                    Some(None) => "is no calendar expression",
+                    Some(Some(c)) if clocks.zone(c.zone()).is_none() => {
+                        "names a time zone that the guest has no data of"
+                    }
+                    _ => continue,
+                };
+                add("value", format!("{} {wrong}", setting.value), &setting.source);
             }
             "OnBootSec" | "OnStartupSec" | "OnActiveSec" | "OnUnitActiveSec" | "OnUnitInactiveSec"
                 if value.as_deref().is_some_and(|v| span::parse(v).is_none()) =>

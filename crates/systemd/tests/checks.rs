@@ -100,7 +100,7 @@ const UNITS: &[(&str, &str)] = &[
     ),
     (
         "t.timer",
-        "[Timer]\nOnCalendar=never ever\nOnBootSec=5 parsecs\nUnit=b.service\nnonsense\n",
+        "[Timer]\nOnCalendar=never ever\nOnCalendar=daily Nowhere/Land\nOnBootSec=5 parsecs\nUnit=b.service\nnonsense\n",
     ),
 ];
 
@@ -136,9 +136,10 @@ fn what_is_wrong_with_units_is_told_with_its_line() {
         "a.service missing-unit a.service:3",
         "a.service unknown a.service:10",
         "b.service value b.service:4",
-        "t.timer syntax t.timer:5",
+        "t.timer syntax t.timer:6",
         "t.timer value t.timer:2",
         "t.timer value t.timer:3",
+        "t.timer value t.timer:4",
     ];
     for one in wanted {
         assert!(found.contains(one), "no {one} in {found:#?}");

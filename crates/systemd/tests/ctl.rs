@@ -3,9 +3,10 @@
 use h2k_block::{Class, Limits, MemDisk, Meter};
 use h2k_fs::MemFs;
 use h2k_guest::{Look, Tree};
+use h2k_systemd::TimeZone;
 use h2k_systemd::ctl::{
-    LOGIN_RECORD, LoginKind, SessionEnd, TimeZone, XkbList, archive, host_name, keymaps, last_logins, locale,
-    locales, login_records, records, sessions, time_date, time_zones, xkb,
+    LOGIN_RECORD, LoginKind, SessionEnd, XkbList, archive, host_name, keymaps, last_logins, locale, locales,
+    login_records, records, sessions, time_date, time_zones, xkb,
 };
 use h2k_testkit::mutate::Patched;
 use h2k_testkit::oracle;

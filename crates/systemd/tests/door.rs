@@ -4,7 +4,7 @@ use h2k_block::Limits;
 use h2k_fs::MemFs;
 use h2k_guest::{Look, Tree};
 use h2k_systemd::syntax::{Escapes, parse, words};
-use h2k_systemd::{Calendar, Calls, Lists, Name, Scope, Units, Utc, name, security, span, verify};
+use h2k_systemd::{Calendar, Calls, Clocks, Lists, Name, Scope, Units, name, security, span, verify};
 use std::sync::Arc;
 
 /// What hostile input may cost here.
@@ -32,7 +32,7 @@ pub fn texts(bytes: &[u8]) -> (usize, usize) {
                 Some(calendar.clone()),
                 "{calendar}"
             );
-            let _ = calendar.next(1_795_273_200_000_000, &Utc);
+            let _ = calendar.next(1_795_273_200_000_000, &Clocks::utc());
         }
         if setting.key.starts_with("OnBoot") && span::parse(&setting.value).map(span::human).is_some() {
             spans += 1;
@@ -70,7 +70,7 @@ pub fn guest<'a>(units: impl IntoIterator<Item = &'a [u8]>, fstab: &[u8]) -> (us
     let lists = Lists::new(&units);
     let _ = (
         lists.unit_files(),
-        lists.timers(0, &Utc),
+        lists.timers(0, &Clocks::of(&look)),
         lists.sockets(),
         lists.mounts(),
     );

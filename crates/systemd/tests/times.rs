@@ -1,7 +1,10 @@
 //! Calendar expressions, spans and escaped names, against systemd's own tools.
 
 use crate::common::{once_in, pick};
-use h2k_systemd::{Calendar, Utc, name, span};
+use h2k_block::Limits;
+use h2k_fs::MemFs;
+use h2k_guest::{Look, Tree};
+use h2k_systemd::{Calendar, Clocks, name, span};
 use h2k_testkit::oracle;
 use h2k_testkit::rng::Rng;
 use std::collections::BTreeSet;
@@ -169,7 +172,7 @@ fn calendar_expressions_mean_what_systemd_takes_them_for() {
                 wrong.push(format!("{text:?}: ours {form:?}, systemd's {theirs:?}"));
             } else if let (Some(ours), Some((_, next))) = (ours, theirs) {
                 good += 1;
-                let mine = shown(ours.next(BASE, &Utc));
+                let mine = shown(ours.next(BASE, &Clocks::utc()));
                 if mine != next {
                     wrong.push(format!("{text:?}: next is {mine}, systemd's {next}"));
                 }
@@ -186,6 +189,121 @@ fn calendar_expressions_mean_what_systemd_takes_them_for() {
         wrong.join("\n")
     );
     assert!(good > 500 && bad > 100, "{good} good, {bad} bad");
+}
+
+const ZONES: [&str; 6] = [
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Asia/Kolkata",
+    "Africa/Casablanca",
+    "Pacific/Apia",
+];
+
+/// A guest in `own`, with the data of all zones.
+fn guest(own: &str) -> Tree {
+    let mut fs = MemFs::new();
+    for zone in ZONES {
+        let path = format!("/usr/share/zoneinfo/{zone}");
+        fs.file(&path, std::fs::read(&path).unwrap()).unwrap();
+    }
+    fs.link("/etc/localtime", format!("../usr/share/zoneinfo/{own}"))
+        .unwrap();
+    Tree::new("/dev/sda1", std::sync::Arc::new(fs))
+}
+
+/// Each time an expression comes true, in seconds since 1970 UTC, as `systemd-analyze` reckons in `own`.
+fn elapses(own: &str, base: i64, text: &str) -> Vec<i64> {
+    let args = [
+        format!("TZ={own}"),
+        "LC_ALL=C".to_owned(),
+        "systemd-analyze".to_owned(),
+        "calendar".to_owned(),
+        "--iterations=6".to_owned(),
+        format!("--base-time=@{base}"),
+        text.to_owned(),
+    ];
+    let said = String::from_utf8(oracle::run("env", &args).stdout).unwrap();
+    let utc = said.lines().filter_map(|l| l.trim().strip_prefix("(in UTC): "));
+    let dates: Vec<String> = utc.map(|l| l.trim().to_owned()).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("list");
+    std::fs::write(&list, dates.join("\n")).unwrap();
+    let seconds = oracle::ok("date", &["-u", "-f", list.to_str().unwrap(), "+%s"]);
+    seconds.lines().map(|s| s.parse().unwrap()).collect()
+}
+
+#[test]
+fn clocks_of_a_guest_are_put_back_and_forward_as_systemd_has_it() {
+    let mut rng = Rng::new(0x7a6f_6e65);
+    let often = [
+        "*:0/15",
+        "*-*-* *:30",
+        "*-*-* 02:30",
+        "*:45:10",
+        "Sun 1:30",
+        "*-*-* 0/2:00",
+        "daily",
+    ];
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for own in ZONES {
+        let tree = guest(own);
+        let look = Look::new(&tree, &Limits::default());
+        let clocks = Clocks::of(&look);
+        // Days around which these zones change their clocks, and one on which none does.
+        for day in [
+            1_774_738_800,
+            1_772_953_200,
+            1_793_491_200,
+            1_775_311_200,
+            1_792_886_400,
+            1_781_000_000,
+        ] {
+            let base = day + rng.below(86_400) as i64 - 43_200;
+            let place = *pick(&mut rng, &ZONES);
+            let text = match rng.below(3) {
+                0 => format!("{} {place}", pick(&mut rng, &often)),
+                _ => (*pick(&mut rng, &often)).to_owned(),
+            };
+            let calendar = Calendar::parse(&text).unwrap();
+            let mut at = base * 1_000_000;
+            let ours: Vec<i64> = std::iter::from_fn(|| {
+                at = calendar.next(at, &clocks)?;
+                Some(at / 1_000_000)
+            })
+            .take(6)
+            .collect();
+            let theirs = elapses(own, base, &text);
+            compared += theirs.len();
+            if ours != theirs {
+                wrong.push(format!(
+                    "{text} in {own} from {base}: ours {ours:?}, systemd's {theirs:?}"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared > 200, "{compared}");
+}
+
+#[test]
+fn a_zone_that_the_guest_has_no_data_of_is_not_guessed() {
+    let tree = guest("Europe/Berlin");
+    let look = Look::new(&tree, &Limits::default());
+    let clocks = Clocks::of(&look);
+    let next = |text: &str| Calendar::parse(text).unwrap().next(BASE, &clocks);
+    // Midnight of the 22nd of November, an hour ahead of UTC.
+    assert_eq!(next("daily"), Some(1_795_302_000_000_000));
+    assert_eq!(next("daily Europe/Berlin"), next("daily"));
+    assert_eq!(next("daily UTC"), Some(1_795_305_600_000_000));
+    assert_eq!(next("daily Europe/Paris"), None);
+    assert_eq!(next("daily Europe"), None);
+    assert_eq!(
+        Calendar::parse("daily Europe/Berlin")
+            .unwrap()
+            .next(BASE, &Clocks::utc()),
+        None
+    );
 }
 
 #[test]

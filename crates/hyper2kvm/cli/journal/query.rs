@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use h2k_convert::{Failure, hex};
 use h2k_guest::Look;
 use h2k_journal::{Catalog, Entry, EntryHead, Found, Journal, Output, Query, text_logs, utc};
-use h2k_systemd::ctl::TimeZone;
+use h2k_systemd::TimeZone;
 use regex_lite::{Regex, RegexBuilder};
 use serde::Serialize;
 use serde_json::{Value, json};

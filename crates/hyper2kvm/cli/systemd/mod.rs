@@ -51,53 +51,46 @@ impl DiskArgs {
     }
 }
 
+/// Tells `report` as JSON, or `text`.
+fn say(context: &Context, report: &impl Serialize, text: impl FnOnce() -> String) -> Outcome {
+    let screen = &context.screen;
+    match screen.json {
+        true => screen.document(report),
+        false => screen.say(&text()),
+    }
+    Ok(exit::DONE)
+}
+
 /// Tells `report` as JSON, or `lines` of names and values as text.
 fn tell(context: &Context, report: &impl Serialize, lines: &[(&str, Option<String>)]) -> Outcome {
-    let screen = &context.screen;
-    if screen.json {
-        screen.document(report);
-        return Ok(exit::DONE);
-    }
-    let mut fields = Fields::default();
-    for (name, value) in lines {
-        fields.add(*name, value.as_deref().map_or_else(|| "-".to_owned(), shown));
-    }
-    screen.say(&fields.render(screen.out, ""));
-    Ok(exit::DONE)
+    say(context, report, || {
+        let mut fields = Fields::default();
+        for (name, value) in lines {
+            fields.add(*name, value.as_deref().map_or_else(|| "-".to_owned(), shown));
+        }
+        fields.render(context.screen.out, "")
+    })
 }
 
 /// `NAME=value` lines, as the tools' own `show` prints them; what is not set is left out.
 fn show(context: &Context, report: &impl Serialize, lines: &[(&str, Option<String>)]) -> Outcome {
-    let screen = &context.screen;
-    if screen.json {
-        screen.document(report);
-        return Ok(exit::DONE);
-    }
-    for (name, value) in lines {
-        if let Some(value) = value {
-            screen.say(&format!("{name}={}\n", shown(value)));
-        }
-    }
-    Ok(exit::DONE)
+    let set = lines
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}\n", shown(value.as_ref()?))));
+    say(context, report, || set.collect())
 }
 
 /// A list of names, one a line; as JSON in the field `name`.
 fn list(context: &Context, name: &str, all: &[String]) -> Outcome {
-    let screen = &context.screen;
-    if screen.json {
-        let all = serde_json::Value::from(all);
-        screen.document(&serde_json::Map::from_iter([(name.to_owned(), all)]));
-        return Ok(exit::DONE);
-    }
-    let lines: String = all.iter().map(|one| shown(one) + "\n").collect();
-    screen.say(&lines);
-    Ok(exit::DONE)
+    say(context, &serde_json::json!({ name: all }), || {
+        all.iter().map(|one| shown(one) + "\n").collect()
+    })
 }
 
 fn value(fact: Option<&Fact<String>>) -> Option<String> {
     fact.map(|fact| fact.value.clone())
 }
 
-fn yes(flag: bool) -> Option<String> {
-    Some(if flag { "yes" } else { "no" }.to_owned())
+fn yes(flag: bool) -> String {
+    (if flag { "yes" } else { "no" }).to_owned()
 }

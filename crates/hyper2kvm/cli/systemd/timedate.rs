@@ -37,8 +37,8 @@ impl Command {
                     .collect();
                 let lines = [
                     ("Time zone", value(found.time_zone.as_ref())),
-                    ("RTC in local TZ", yes(found.local_rtc.value)),
-                    ("NTP enabled", yes(ntp(&found))),
+                    ("RTC in local TZ", Some(yes(found.local_rtc.value))),
+                    ("NTP enabled", Some(yes(ntp(&found)))),
                     ("NTP services", (!units.is_empty()).then(|| units.join(", "))),
                 ];
                 tell(context, &found, &lines)
@@ -47,9 +47,9 @@ impl Command {
                 let found = time_date(look);
                 let lines = [
                     ("Timezone", value(found.time_zone.as_ref())),
-                    ("LocalRTC", yes(found.local_rtc.value)),
-                    ("CanNTP", yes(!found.ntp.is_empty())),
-                    ("NTP", yes(ntp(&found))),
+                    ("LocalRTC", Some(yes(found.local_rtc.value))),
+                    ("CanNTP", Some(yes(!found.ntp.is_empty()))),
+                    ("NTP", Some(yes(ntp(&found)))),
                 ];
                 show(context, &found, &lines)
             }),

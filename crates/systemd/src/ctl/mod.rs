@@ -5,7 +5,6 @@ mod keyboard;
 mod locale;
 mod login;
 mod timedate;
-mod zone;
 
 pub use hostname::{HostName, host_name};
 pub use keyboard::{Keyboard, XkbList, keymaps, xkb};
@@ -15,4 +14,3 @@ pub use login::{
     records, sessions,
 };
 pub use timedate::{NtpUnit, TimeDate, time_date, time_zones};
-pub use zone::TimeZone;

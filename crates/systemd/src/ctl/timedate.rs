@@ -1,6 +1,6 @@
 //! `timedatectl` offline.
 
-use h2k_guest::look::join;
+use crate::{Name, Scope, State, Units};
 use h2k_guest::{Fact, Look, Source, Text};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -40,11 +40,6 @@ const NTP: [&str; 8] = [
     "ntpsec.service",
     "openntpd.service",
     "ntpd-rs.service",
-];
-const UNITS: [&str; 3] = [
-    "/etc/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
 ];
 
 /// `timedatectl status` and `show`.
@@ -95,30 +90,39 @@ fn local_rtc(look: &Look<'_>) -> Fact<bool> {
 }
 
 fn ntp(look: &Look<'_>) -> Vec<NtpUnit> {
-    let mut found = Vec::new();
-    for unit in NTP {
-        let file = UNITS
-            .into_iter()
-            .map(|dir| join(dir.as_bytes(), unit.as_bytes()))
-            .find(|path| look.stat_itself(path).is_some());
-        let Some(path) = file else { continue };
-        let masked = look.target(&path).is_some_and(|target| target == b"/dev/null");
-        let wanted = ["multi-user.target", "sysinit.target", "graphical.target"]
-            .into_iter()
-            .map(|target| format!("/etc/systemd/system/{target}.wants/{unit}"))
-            .find(|link| look.stat_itself(link).is_some());
-        let enabled = wanted.is_some() && !masked;
-        let source = match wanted {
-            Some(link) if !masked => Source::named(link),
-            _ => Source::file(&path),
+    let units = Units::new(look, Scope::System, false);
+    let found = NTP.into_iter().filter_map(|unit| {
+        let name = Name::parse(unit)?;
+        let state = units.state(&name)?;
+        // Another name of one that is listed itself, or of one with a name nobody knows.
+        let name = match state.value {
+            State::Alias => units.unit(&name).name,
+            _ => name,
         };
-        found.push(NtpUnit {
-            unit: unit.to_owned(),
+        let state = units.state(&name)?;
+        let vendor = units.vendor_wants(&name).into_iter().next();
+        let (enabled, source) = match state.value {
+            State::Enabled | State::EnabledRuntime => (true, state.source),
+            State::Masked | State::MaskedRuntime => (false, state.source),
+            // Nobody enabled it, but the distribution has it started.
+            _ => match vendor {
+                Some(link) => (true, link),
+                None => (false, state.source),
+            },
+        };
+        Some(NtpUnit {
+            unit: name.to_string(),
             enabled,
             source,
-        });
+        })
+    });
+    let mut all: Vec<NtpUnit> = Vec::new();
+    for unit in found {
+        if !all.iter().any(|known| known.unit == unit.unit) {
+            all.push(unit);
+        }
     }
-    found
+    all
 }
 
 /// `timedatectl list-timezones`: the names in the guest's own time zone data, sorted.

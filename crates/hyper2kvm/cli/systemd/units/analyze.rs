@@ -1,13 +1,12 @@
 //! What systemd-analyze would say.
 
+use super::calendar::Expressions;
 use super::lists::when;
 use super::{Asked, UNITS, UnitArgs, ask, no_journal, security::Security};
 use crate::cli::{Context, Outcome, exit};
-use crate::term::{Fields, shown, utc};
+use crate::term::shown;
 use h2k_convert::Failure;
-use h2k_systemd::{
-    Calendar, Dep, Graph, Holds, Name, SYSCALLS_OF, Utc, span, syscall_sets, together, verify,
-};
+use h2k_systemd::{Dep, Graph, Holds, Name, SYSCALLS_OF, span, syscall_sets, together, verify};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -363,69 +362,6 @@ impl Filter {
         for set in all {
             let members: String = set.members().map(|m| format!("    {m}\n")).collect();
             screen.say(&format!("{}\n{members}", screen.out.bold(set.name)));
-        }
-        Ok(exit::DONE)
-    }
-}
-
-/// Explain calendar expressions: how systemd writes them, and when they come true next, in UTC
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = "Examples:\n  hyper2kvm systemd analyze calendar 'Mon..Fri 9:00' daily")]
-pub(in crate::cli) struct Expressions {
-    /// The expressions
-    #[arg(value_name = "EXPRESSION", required = true)]
-    expressions: Vec<String>,
-    /// Reckon from this second since 1970 instead of now
-    #[arg(long, value_name = "SECONDS")]
-    base: Option<i64>,
-    /// How many times to show
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    iterations: u16,
-}
-
-impl Expressions {
-    fn run(self, context: &Context) -> Outcome {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let now = now.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
-        let base = self.base.map_or(now, |s| s.saturating_mul(1_000_000));
-        let mut reports = Vec::new();
-        for text in &self.expressions {
-            let Some(calendar) = Calendar::parse(text) else {
-                return Err(
-                    Failure::invalid(format!("{} is no calendar expression", shown(text)))
-                        .advise("see \"Calendar events\" in systemd.time(7)"),
-                );
-            };
-            let mut times = Vec::new();
-            let mut at = base;
-            for _ in 0..self.iterations {
-                let Some(next) = calendar.next(at, &Utc) else {
-                    break;
-                };
-                times.push(next);
-                at = next;
-            }
-            let screen = &context.screen;
-            if screen.json {
-                reports.push(json!({"expression": text, "normal": calendar.to_string(), "next-usec": times}));
-                continue;
-            }
-            let mut fields = Fields::default();
-            fields.add("expression", shown(text));
-            fields.add("normal", calendar.to_string());
-            let next: Vec<String> = times.iter().map(|t| utc(t.div_euclid(1_000_000))).collect();
-            fields.add(
-                "next",
-                if next.is_empty() {
-                    "never".to_owned()
-                } else {
-                    next.join("\n")
-                },
-            );
-            screen.say(&(fields.render(screen.out, "") + "\n"));
-        }
-        if context.screen.json {
-            context.screen.document(&json!({ "calendars": reports }));
         }
         Ok(exit::DONE)
     }

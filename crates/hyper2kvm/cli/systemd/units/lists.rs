@@ -1,9 +1,11 @@
 //! Lists of units.
 
 use super::{Asked, UnitArgs, no_journal};
+use crate::cli::systemd::yes;
 use crate::cli::{Context, Outcome, exit};
-use crate::term::utc;
-use h2k_systemd::{Kind, Lists, Utc};
+use crate::term::{shown, utc};
+use h2k_fs::Civil;
+use h2k_systemd::{Clocks, Kind, Lists, TimeZone};
 use serde_json::json;
 
 macro_rules! list {
@@ -44,7 +46,7 @@ list!(
 list!(
     /// List timers, what they start and when they come true next
     ///
-    /// Calendar rules are reckoned from now, in UTC: nobody knows when the guest is started.
+    /// Calendar rules are reckoned from now, on the guest's own clocks: nobody knows when the guest is started.
     Timers,
     "list-timers server.vmdk",
     timers
@@ -83,10 +85,6 @@ list!(
 /// The units that are asked for; all where none is.
 fn wanted(asked: &Asked<'_>, name: &str) -> bool {
     asked.names.is_empty() || asked.names.iter().any(|n| n.as_str() == name)
-}
-
-fn yes(answer: bool) -> String {
-    (if answer { "yes" } else { "no" }).to_owned()
 }
 
 fn units(asked: &Asked<'_>) -> Outcome {
@@ -151,10 +149,9 @@ fn unit_files(asked: &Asked<'_>) -> Outcome {
 }
 
 fn timers(asked: &Asked<'_>) -> Outcome {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
+    let clocks = Clocks::of(asked.look);
     let lists = Lists::new(asked.units);
-    let mut all = lists.timers(now, &Utc);
+    let mut all = lists.timers(now(), &clocks);
     all.retain(|t| wanted(asked, &t.unit));
     all.sort_by_key(|t| (t.next.unwrap_or(i64::MAX), t.unit.clone()));
     asked.tell("timers", &all, || {
@@ -166,7 +163,7 @@ fn timers(asked: &Asked<'_>) -> Outcome {
                 .collect();
             let next = t
                 .next
-                .map_or_else(|| "-".to_owned(), |n| utc(n.div_euclid(1_000_000)));
+                .map_or_else(|| "-".to_owned(), |next| on(clocks.own(), next));
             vec![
                 t.unit.clone(),
                 yes(t.at_boot),
@@ -255,6 +252,23 @@ fn failed(asked: &Asked<'_>) -> Outcome {
         text.push_str(&asked.table(&["UNIT", "RESULT", "SINCE"], rows));
         text
     })
+}
+
+/// Now, in microseconds since 1970 UTC.
+pub(super) fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Microseconds since 1970 UTC, as clocks of a zone show them.
+pub(super) fn on(zone: &TimeZone, micros: i64) -> String {
+    let seconds = micros.div_euclid(1_000_000);
+    let (ahead, name) = zone.at(seconds);
+    format!(
+        "{} {}",
+        Civil::of(seconds.saturating_add(i64::from(ahead))),
+        shown(&name)
+    )
 }
 
 /// Microseconds since 1970 as a time.

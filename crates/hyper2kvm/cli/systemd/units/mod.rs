@@ -2,11 +2,13 @@
 
 mod analyze;
 mod ask;
+mod calendar;
 mod lists;
 mod security;
 
 use super::super::guest::GuestArgs;
 use super::super::{Context, Outcome, exit};
+use super::say;
 use crate::term::{Align, Table, shown};
 use h2k_block::Limits;
 use h2k_convert::Failure;
@@ -144,13 +146,10 @@ impl Asked<'_> {
 
     /// Tells `report` under `key` as JSON, or `text`.
     fn tell(&self, key: &str, report: &impl Serialize, text: impl FnOnce() -> String) -> Outcome {
-        let screen = &self.context.screen;
         let unread = self.look.take_unread();
-        if screen.json {
-            screen.document(&json!({ key: report, "unread": unread }));
-        } else {
-            screen.say(&text());
-            screen.unread(&unread);
+        say(self.context, &json!({ key: report, "unread": unread }), text)?;
+        if !self.context.screen.json {
+            self.context.screen.unread(&unread);
         }
         Ok(exit::DONE)
     }

@@ -4,12 +4,21 @@
 
 use h2k_block::{Error, Result};
 use h2k_fs::Civil;
-use h2k_guest::Look;
+use h2k_guest::{Look, Source};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 const NAME: &str = "time zone file";
 const DAY: i64 = 86400;
 /// The largest compiled zone has some KiB.
-const MOST: u64 = 1 << 20;
+const MOST: u64 = 1 << 16;
+/// Zones that are kept once they have been read.
+const KEPT: usize = 64;
+/// A guest's own zone, in the form of those in `PLACES`.
+const OWN: &str = "/etc/localtime";
+/// Where a guest has its time zone data.
+const PLACES: &str = "/usr/share/zoneinfo";
 
 /// A place's clock at some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +57,7 @@ impl TimeZone {
     /// # Errors
     /// [`h2k_block::Class::Corrupt`] when that is no time zone file.
     pub fn of(look: &Look<'_>) -> Result<Self> {
-        match look.bytes("/etc/localtime", MOST) {
+        match look.bytes(OWN, MOST) {
             Some(bytes) => Self::parse(&bytes),
             None => Ok(Self::utc()),
         }
@@ -80,18 +89,99 @@ impl TimeZone {
     /// How many seconds clocks are ahead of UTC, and what the time is called, at a moment in seconds since 1970 UTC.
     #[must_use]
     pub fn at(&self, utc: i64) -> (i32, String) {
+        let kind = self.kind(utc);
+        (kind.offset, kind.name.clone())
+    }
+
+    /// How many seconds clocks are ahead of UTC at a moment in seconds since 1970 UTC.
+    #[must_use]
+    pub fn ahead(&self, utc: i64) -> i64 {
+        i64::from(self.kind(utc).offset)
+    }
+
+    fn kind(&self, utc: i64) -> &Kind {
         let behind = self.changes.partition_point(|(from, _)| *from <= utc);
         if behind == self.changes.len()
             && let Some(rule) = &self.rule
         {
-            let kind = rule.at(utc);
-            return (kind.offset, kind.name.clone());
+            return rule.at(utc);
         }
-        let kind = behind
+        behind
             .checked_sub(1)
             .and_then(|n| self.changes.get(n))
-            .map_or(&self.first, |(_, kind)| kind);
-        (kind.offset, kind.name.clone())
+            .map_or(&self.first, |(_, kind)| kind)
+    }
+}
+
+/// The clocks of a guest: its own, and those of the places that it has time zone data of.
+#[derive(Debug)]
+pub struct Clocks<'a> {
+    own: Rc<TimeZone>,
+    look: Option<&'a Look<'a>>,
+    places: RefCell<BTreeMap<String, Option<Rc<TimeZone>>>>,
+}
+
+impl<'a> Clocks<'a> {
+    /// A clock that shows UTC; no other place is known.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self {
+            own: Rc::new(TimeZone::utc()),
+            look: None,
+            places: RefCell::default(),
+        }
+    }
+
+    /// Those of a guest. Where its own zone cannot be read its clocks show UTC, as the C library has it.
+    #[must_use]
+    pub fn of(look: &'a Look<'a>) -> Self {
+        let own = TimeZone::of(look).unwrap_or_else(|error| {
+            look.failed(Source::file(OWN.as_bytes()), &error);
+            TimeZone::utc()
+        });
+        Self {
+            own: Rc::new(own),
+            look: Some(look),
+            places: RefCell::default(),
+        }
+    }
+
+    /// The guest's own zone.
+    #[must_use]
+    pub fn own(&self) -> &TimeZone {
+        &self.own
+    }
+
+    /// The zone that `name` names, the guest's own where that is `None`. `None` where the guest has no data of it.
+    #[must_use]
+    pub fn zone(&self, name: Option<&str>) -> Option<Rc<TimeZone>> {
+        let Some(name) = name else {
+            return Some(Rc::clone(&self.own));
+        };
+        if let Some(known) = self.places.borrow().get(name) {
+            return known.clone();
+        }
+        let zone = self.read(name).map(Rc::new);
+        let mut places = self.places.borrow_mut();
+        if places.len() < KEPT {
+            places.insert(name.to_owned(), zone.clone());
+        }
+        zone
+    }
+
+    fn read(&self, name: &str) -> Option<TimeZone> {
+        if name == "UTC" {
+            return Some(TimeZone::utc());
+        }
+        // A name leads nowhere but below the directory.
+        if name.is_empty() || name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return None;
+        }
+        let look = self.look?;
+        let path = format!("{PLACES}/{name}");
+        TimeZone::parse(&look.bytes(&path, MOST)?)
+            .inspect_err(|error| look.failed(Source::file(path.as_bytes()), error))
+            .ok()
     }
 }
 

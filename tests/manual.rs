@@ -1,6 +1,6 @@
 //! What documents the program says what the program does.
 
-use crate::run::{names, run};
+use crate::run::{fields, names, run};
 use std::path::Path;
 
 const COMMANDS: &[&str] = &[
@@ -115,23 +115,6 @@ fn usage_errors_end_with_code_2_and_print_nothing_to_standard_output() {
         let ran = run(dir.path(), args);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
         assert!(ran.err.starts_with("error: "), "{ran:?}");
-    }
-}
-
-/// Every field name of a JSON document, however deep.
-fn fields(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
-    match value {
-        serde_json::Value::Object(map) => {
-            for (key, value) in map {
-                found.insert(key.clone());
-                // Facts are the formats' own; their documents list them.
-                if key != "facts" {
-                    fields(value, found);
-                }
-            }
-        }
-        serde_json::Value::Array(all) => all.iter().for_each(|value| fields(value, found)),
-        _ => {}
     }
 }
 

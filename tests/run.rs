@@ -183,3 +183,20 @@ pub fn raw_disk(path: &Path, len: u64, data: usize, seed: u64) {
     file.write_all_at(b"first", 0).unwrap();
     file.write_all_at(b"last", len - 4).unwrap();
 }
+
+/// Every field name of a JSON document, however deep.
+pub fn fields(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                found.insert(key.clone());
+                // Facts are the formats' own; their documents list them.
+                if key != "facts" {
+                    fields(value, found);
+                }
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|value| fields(value, found)),
+        _ => {}
+    }
+}

@@ -9,6 +9,7 @@ mod measure;
 mod rig;
 mod schema;
 mod stack;
+mod systemd;
 mod tar_out;
 mod trees;
 

@@ -256,6 +256,9 @@ pub(super) struct Shows {
 pub(super) fn text(report: &FixReport, style: Style, shows: Shows) -> String {
     let texts = report.systems.iter().map(|system| one(system, style, shows));
     let mut all: Vec<String> = texts.collect();
+    if report.systems.is_empty() {
+        all.extend(report.obstacles().iter().map(|why| format!("{}\n", shown(why))));
+    }
     for disk in report.edits.iter().filter(|d| d.bytes > 0) {
         let places = match disk.ranges.len() {
             1 => "one place".to_owned(),
@@ -321,7 +324,7 @@ fn one(system: &SystemFixes, style: Style, shows: Shows) -> String {
     }
     text.push_str(&format!("\n  {}\n", judged(system)));
     if system.validation.after != Verdict::Boots {
-        for stop in &system.validation.stops {
+        for stop in system.validation.stops.iter().chain(&system.validation.unknowns) {
             text.push_str(&format!("  {}: {}\n", shown(&stop.check), shown(&stop.why)));
         }
     }

@@ -54,7 +54,9 @@ impl Args {
                 diffs: !self.brief,
             };
             screen.say(&fixing::text(&fixed.report, screen.out, shows));
-            for obstacle in fixed.report.unread.iter() {
+            // Without a system, the text has them.
+            let told = fixed.report.systems.is_empty();
+            for obstacle in fixed.report.unread.iter().filter(|_| !told) {
                 screen.warn(&crate::term::shown(&format!(
                     "{}: {}",
                     obstacle.source, obstacle.message

@@ -6,7 +6,7 @@ use h2k_block::{Edit, Error, Overlay};
 use h2k_boot::{Boot, Bus, Firmware};
 use h2k_fix::{Change, Finding, Outcome};
 use h2k_guest::{Assembly, Unread};
-use h2k_inspect::{Diagnosis, SystemDiagnosis, Verdict};
+use h2k_inspect::{Diagnosis, Level, SystemDiagnosis, Verdict};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub struct FixReport {
     pub unread: Vec<Unread>,
     /// What was found damaged, incomplete or not supported of the volumes.
     pub problems: Vec<ProblemReport>,
+    /// Whether something is encrypted and no key opened it.
+    pub locked: bool,
     /// How long it took.
     pub times: FixTimes,
 }
@@ -71,8 +73,10 @@ pub struct Validation {
     pub buses: Vec<Bus>,
     /// Edits that fixes still ask for although they were made: none, or a fix is wrong.
     pub left_over: Vec<Change>,
-    /// What still keeps it from starting.
+    /// What still keeps it from starting, on some controller or on all.
     pub stops: Vec<h2k_inspect::Finding>,
+    /// What decides whether it starts, and cannot be told.
+    pub unknowns: Vec<h2k_inspect::Finding>,
 }
 
 /// A filesystem that could not be written.
@@ -233,6 +237,7 @@ impl FixReport {
             edits: Vec::new(),
             unread: assembly.unread().collect(),
             problems: guest.problems(),
+            locked: guest.guest.devices().iter().any(|d| d.locked),
             times: FixTimes::default(),
         }
     }
@@ -241,14 +246,16 @@ impl FixReport {
     #[must_use]
     pub fn obstacles(&self) -> Vec<String> {
         let mut all = Vec::new();
-        if self.systems.is_empty() {
-            all.push("there is no operating system on these disks".to_owned());
-        }
         for unread in &self.unread {
             all.push(format!("{}: {}", unread.source, unread.message));
         }
         for check in &self.checks {
             all.extend(check.findings.iter().map(|f| format!("{}: {f}", check.device)));
+        }
+        if self.systems.is_empty() {
+            // What is locked, damaged or missing may be where it is.
+            all.extend(self.problems.iter().map(ProblemReport::line));
+            all.push("there is no operating system on these disks".to_owned());
         }
         for system in &self.systems {
             let blocked = system.findings.iter().filter(|f| f.outcome == Outcome::Blocked);
@@ -260,8 +267,16 @@ impl FixReport {
                     .iter()
                     .map(|c| format!("{} is changed again when {} is asked twice", c.path, c.fix)),
             );
-            if validation.after == Verdict::WillNotBoot {
-                all.extend(validation.stops.iter().map(|f| format!("{}: {}", f.check, f.why)));
+            match validation.after {
+                Verdict::WillNotBoot => {
+                    all.extend(validation.stops.iter().map(|f| format!("{}: {}", f.check, f.why)));
+                }
+                Verdict::Unknown => {
+                    let unread = system.unread.iter();
+                    all.extend(unread.map(|u| format!("{}: {}", u.source, u.message)));
+                    all.push(format!("{}: whether it boots cannot be told", system.root));
+                }
+                _ => {}
             }
         }
         all
@@ -298,18 +313,20 @@ fn unwritten(refusal: &RefusedReport, count: usize) -> Finding {
 impl Validation {
     fn of(before: Option<&SystemDiagnosis>, after: Option<&SystemDiagnosis>, left_over: Vec<Change>) -> Self {
         let verdict = |d: Option<&SystemDiagnosis>| d.map_or(Verdict::Unknown, |d| d.verdict);
-        let stops = after.map(|d| {
-            let worst = d.findings.iter().filter(|f| {
-                f.level == h2k_inspect::Level::Stop && (f.kernel.is_none() || f.kernel == d.kernel)
+        let told = |level: Level| {
+            let of = after.map(|d| (d.findings.iter(), &d.kernel));
+            let of = of.map(|(all, kernel)| {
+                all.filter(|f| f.level == level && (f.kernel.is_none() || f.kernel == *kernel))
             });
-            worst.cloned().collect()
-        });
+            of.map(|found| found.cloned().collect()).unwrap_or_default()
+        };
         Self {
             before: verdict(before),
             after: verdict(after),
             buses: after.map(|d| d.buses.clone()).unwrap_or_default(),
             left_over,
-            stops: stops.unwrap_or_default(),
+            stops: told(Level::Stop),
+            unknowns: told(Level::Unknown),
         }
     }
 }
@@ -326,7 +343,20 @@ pub(crate) fn clear(report: &FixReport, allow_partial: bool) -> Result<()> {
         0 => String::new(),
         _ => format!(" (and {more} more)"),
     };
-    let error = Error::new(h2k_block::Class::Refused, format!("{first}{rest}"))
-        .advise("plan shows all of it; --allow-partial goes on with what can be done");
+    let error = Error::new(h2k_block::Class::Refused, format!("{first}{rest}")).advise(remedy(report));
     Err(crate::Failure::from(error).headed("the guest cannot be fixed whole, and nothing was written"))
+}
+
+/// What can be done about obstacles.
+fn remedy(report: &FixReport) -> String {
+    let first = match (
+        report.locked,
+        report.systems.is_empty(),
+        report.problems.is_empty(),
+    ) {
+        (true, ..) => "open what is encrypted with --key; ",
+        (_, true, false) => "name every disk of the machine, each with -a; ",
+        _ => "",
+    };
+    format!("{first}plan shows all of it; --allow-partial goes on with what can be done")
 }

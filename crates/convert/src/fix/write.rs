@@ -91,18 +91,16 @@ impl Site {
 
     fn one(&self, source: &str, draft: &Draft, limits: &Limits, now: Time) -> h2k_block::Result<()> {
         let (volume, kind) = self.volume(source)?;
-        let through = |e: Error| e.through(source.to_owned());
         // A filesystem that fails half-way has written here and nowhere else.
         let below: Arc<dyn BlockRead> = volume.clone();
         let own = Arc::new(overlay(&below, self.spill.as_deref())?);
-        let mut writer = open_writer(kind, own.clone(), limits, now).map_err(through)?;
-        draft.replay(&mut *writer).map_err(through)?;
+        let mut writer = open_writer(kind, own.clone(), limits, now)?;
+        draft.replay(&mut *writer)?;
         drop(writer);
         own.edits(&mut |edit| match edit {
             Edit::Bytes(at, bytes) => volume.write_at(at, bytes),
             Edit::Zeros(range) => volume.store_zeros(range),
         })
-        .map_err(through)
     }
 
     /// What was edited of each disk.

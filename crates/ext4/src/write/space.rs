@@ -191,10 +191,8 @@ impl Ext4Writer {
             }
         }
         let Some((number, found)) = second else {
-            return Err(Error::new(
-                Class::NoSpace,
-                "the filesystem has no free blocks left",
-            ));
+            let error = Error::new(Class::NoSpace, "the filesystem has no free blocks left");
+            return Err(error.advise("remove files inside the guest that are not needed, or make it larger"));
         };
         let len = found.len.min(want);
         let mut desc = self.desc(number)?;

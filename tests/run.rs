@@ -5,6 +5,9 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+/// When edits of guests are made, so that the same edits give the same bytes.
+const NOW: &str = "1800000000";
+
 /// What a run ended with.
 #[derive(Debug)]
 pub struct Ran {
@@ -32,6 +35,7 @@ fn command<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Command {
         .args(args)
         .current_dir(dir)
         .env("LC_ALL", "C.UTF-8")
+        .env("SOURCE_DATE_EPOCH", NOW)
         .env_remove("NO_COLOR")
         .stdin(Stdio::null());
     command
@@ -129,6 +133,7 @@ fn strace(dir: &Path, options: &[&str], args: &[&str]) -> Ran {
         .args(args)
         .current_dir(dir)
         .env("LC_ALL", "C.UTF-8")
+        .env("SOURCE_DATE_EPOCH", NOW)
         .stdin(Stdio::null());
     ended(command.output().unwrap())
 }
@@ -153,6 +158,7 @@ pub fn start<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Child {
         .args(args)
         .current_dir(dir)
         .env("LC_ALL", "C.UTF-8")
+        .env("SOURCE_DATE_EPOCH", NOW)
         .env_remove("NO_COLOR")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -6,6 +6,7 @@ mod inspect;
 mod journal;
 mod look;
 mod measure;
+mod migrate;
 mod rig;
 mod schema;
 mod stack;

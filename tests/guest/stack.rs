@@ -25,7 +25,7 @@ const MIB: u64 = 1 << 20;
 
 /// Two disks of one volume group; its only volume lies on both. LVM's own tools make it, from metadata as they back it
 /// up, since making a volume the usual way needs the kernel's device mapper.
-fn volume_group(dir: &Path, filesystem: &Path) {
+pub(super) fn volume_group(dir: &Path, filesystem: &Path) {
     let disks: Vec<PathBuf> = ["a.img", "b.img"].map(|name| dir.join(name)).into();
     for disk in &disks {
         std::fs::File::create(disk).unwrap().set_len(16 * MIB).unwrap();

@@ -1,3 +1,4 @@
+use super::save::save;
 use super::{Context, Outcome, commands, exit};
 use h2k_convert::Failure;
 use std::io::Write;
@@ -17,13 +18,10 @@ impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let pages = pages()?;
         if let Some(dir) = self.dir {
-            let mut output = h2k_block::Output::new(true);
-            for (name, page) in &pages {
-                let file = output.create(&dir.join(format!("{name}.1")))?;
-                file.set_len(u64::try_from(page.len()).unwrap_or(0))?;
-                file.write_at(0, page)?;
-            }
-            output.commit()?;
+            let files = pages
+                .iter()
+                .map(|(name, page)| (dir.join(format!("{name}.1")), page));
+            save(true, files)?;
             return Ok(exit::DONE);
         }
         let wanted = match &self.command {

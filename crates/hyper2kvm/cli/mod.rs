@@ -34,6 +34,7 @@ mod plan;
 mod recover;
 mod reg;
 mod resize;
+mod save;
 mod snapshot;
 mod source;
 mod stat;

@@ -1,5 +1,6 @@
 mod html;
 
+use super::save::save;
 use super::source::SourceArgs;
 use super::{Context, Outcome, exit};
 use crate::term::{Align, Screen, Table, shown};
@@ -62,7 +63,7 @@ impl Args {
             _ => table(&comparison, screen, self.output.is_none()),
         };
         match &self.output {
-            Some(file) => save(file, text.as_bytes())?,
+            Some(file) => save(true, [(file, &text)])?,
             None => screen.say(&text),
         }
         for profile in &comparison.profiles {
@@ -118,15 +119,6 @@ fn disks(vm: &Path) -> Vec<PathBuf> {
             .collect(),
         None => vec![vm.to_owned()],
     }
-}
-
-fn save(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut output = h2k_block::Output::new(true);
-    let part = output.create(file)?;
-    part.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
-    part.write_at(0, bytes)?;
-    output.commit()?;
-    Ok(())
 }
 
 /// The cells of one guest, in the order of the headings.

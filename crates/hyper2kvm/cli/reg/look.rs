@@ -1,8 +1,9 @@
 use super::super::check::findings;
+use super::super::save::save;
 use super::super::{Context, Outcome, exit};
 use super::{Reading, TARGETS, show};
 use crate::term::{exact, shown};
-use h2k_block::{Class, Error, Output};
+use h2k_block::{Class, Error};
 use h2k_convert::{Failure, HiveDiffReport, KeyReport, OpenHive, ValueReport};
 use h2k_hive::{Form, Key, Visit};
 use serde::Serialize;
@@ -225,12 +226,7 @@ impl Export {
             .map_err(|e| open.about(e))?;
         let screen = &context.screen;
         if let Some(path) = &self.output {
-            let bytes = out.bytes();
-            let mut output = Output::new(self.force);
-            let file = output.create(path)?;
-            file.set_len(u64::try_from(bytes.len()).unwrap_or(0))?;
-            file.write_at(0, &bytes)?;
-            output.commit()?;
+            save(self.force, [(path, out.bytes())])?;
         } else if !screen.json {
             screen.say(&out.text.replace("\r\n", "\n"));
         }

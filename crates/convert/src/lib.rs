@@ -9,6 +9,7 @@
 //! Non-goals: parsing flags, printing, formats, moving bytes.
 
 mod archive;
+mod boot_test;
 mod check;
 mod checksum;
 mod convert;
@@ -40,6 +41,7 @@ mod uniform;
 mod watch;
 
 pub use archive::{FileOut, TarOut, TarOutReport};
+pub use boot_test::{BootResult, BootTest};
 pub use check::{CheckReport, Checking, FindingReport, Repair, RepairedReport, Where};
 pub use checksum::{Checksums, EachSum, Summed};
 pub use convert::{Chain, Convert, ConvertReport, DigestReport, Plan, Resize};

@@ -6,6 +6,7 @@ use super::{Context, Outcome, exit, value};
 use crate::term::{Fields, Progress, Screen, shown};
 use h2k_convert::{Failure, Format, Migrate, MigrateReport, human};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Take a guest to KVM: fix what keeps it from booting there, copy it once, describe it
 ///
@@ -43,6 +44,16 @@ pub(super) struct Args {
     /// Read sources and finished disks once more: they may differ where fixes wrote, and nowhere else
     #[arg(long, help_heading = "Work")]
     prove: bool,
+    /// Start the finished machine in QEMU, where that is installed, and report whether a login prompt appears
+    ///
+    /// Nothing is written to the disks, and the machine reaches no network. What it says on its serial console decides;
+    /// a guest without a console there cannot be judged. The outcome is reported, and changes nothing.
+    #[arg(long, help_heading = "Work")]
+    boot_test: bool,
+    /// How many seconds the machine may take to come up, with each accelerator
+    #[arg(long, value_name = "SECONDS", default_value = "600", requires = "boot_test",
+          value_parser = clap::value_parser!(u64).range(1..=86400), help_heading = "Work")]
+    boot_timeout: u64,
     /// Read at most so many bytes a second
     #[arg(long, value_name = "SIZE", value_parser = value::some_bytes, help_heading = "Work")]
     bandwidth: Option<u64>,
@@ -96,6 +107,7 @@ impl Args {
             workers: self.workers,
             bandwidth: self.bandwidth,
             replace: self.force,
+            boot_test: self.boot_test.then(|| Duration::from_secs(self.boot_timeout)),
             fixing,
         })
     }
@@ -138,6 +150,16 @@ fn text(report: &MigrateReport, screen: &Screen) -> String {
         fields.add("controller", bus.word());
     }
     let seconds = |ms: u64| format!("{}.{:02} s", ms / 1000, ms % 1000 / 10);
+    if let Some(test) = &report.boot_test {
+        let mut said = test.result.word().to_owned();
+        if let Some(accelerator) = test.accelerator {
+            said = format!("{said} after {} ({accelerator})", seconds(test.took_ms));
+        }
+        if let Some(reason) = &test.reason {
+            said = format!("{said}: {}", shown(reason));
+        }
+        fields.add("boot test", said);
+    }
     fields.add(
         "took",
         format!(

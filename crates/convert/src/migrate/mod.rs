@@ -2,6 +2,7 @@
 //!
 //! Nothing has its name before all of it is whole: the disks, the description, and last of all the report.
 
+mod boot;
 mod domain;
 mod proof;
 mod report;
@@ -46,6 +47,8 @@ pub struct Migrate {
     pub bandwidth: Option<u64>,
     /// Whether existing files may be replaced.
     pub replace: bool,
+    /// How long the machine may take to come up, where it is to be started once it is made.
+    pub boot_test: Option<std::time::Duration>,
 }
 
 impl Migrate {
@@ -158,6 +161,7 @@ impl Migrate {
         let text = report.text()?;
         store(&*file, &text).about(&path)?;
         output.commit().about(&self.into)?;
+        self.boot(&mut report, fixed, &path, stop)?;
         Ok(report)
     }
 }

@@ -1,7 +1,7 @@
 //! What a migration did, as a report.
 
 use super::Proof;
-use crate::{ConvertReport, FixReport, Fixed};
+use crate::{BootTest, ConvertReport, FixReport, Fixed};
 use h2k_boot::Bus;
 use serde::Serialize;
 use std::time::Instant;
@@ -32,6 +32,8 @@ pub struct MigrateReport {
     pub bytes_read: u64,
     /// Bytes that were written to the new disks' files.
     pub bytes_written: u64,
+    /// What was seen when the machine was started, where that was asked for.
+    pub boot_test: Option<BootTest>,
     /// How long it took.
     pub times: MigrateTimes,
 }
@@ -62,6 +64,7 @@ impl MigrateReport {
             notes: Vec::new(),
             bytes_read: 0,
             bytes_written: 0,
+            boot_test: None,
             times: MigrateTimes::default(),
         }
     }

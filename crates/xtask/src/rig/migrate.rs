@@ -151,6 +151,7 @@ fn one(asked: &Asked<'_>, judge: &Path, ours: &Path, image: &Path) -> Result<Lin
         .prefix("hyper2kvm-rig-")
         .tempdir_in(image.parent().unwrap_or(image))
         .map_err(|e| e.to_string())?;
+    let told = |name: &str| fact(&facts, name).unwrap_or_default();
     let begun = Instant::now();
     let done = Command::new(ours)
         .args([
@@ -163,6 +164,8 @@ fn one(asked: &Asked<'_>, judge: &Path, ours: &Path, image: &Path) -> Result<Lin
         ])
         .arg(out.path())
         .args(["--bus", asked.bus])
+        // What the description of the old machine says, and a disk alone does not always.
+        .args(["--nic", &format!("{}={}", told("V_MAC"), told("V_IFACE"))])
         .arg(image)
         .output()
         .map_err(|e| format!("{}: {e}", ours.display()))?;

@@ -19,9 +19,9 @@ pub use report::{CheckedReport, DiskEdits, FixReport, FixTimes, RefusedReport, S
 use crate::{GuestSource, OpenGuest, OpenMachine, Result};
 use h2k_block::{BlockRead, Limits, Overlay};
 use h2k_fix::{Hypervisor, Nic, Options, Outcome, Proposal, Target, propose};
-use h2k_guest::{Assembly, Guest, System};
+use h2k_guest::{Assembly, Guest, Look, System, SystemKind};
 use h2k_inspect::{Diagnosis, diagnose};
-use h2k_machine::Kind;
+use h2k_machine::{Kind, Mac};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -87,9 +87,13 @@ impl Fixing {
         let refused = site.write(&proposals, &limits, self.options.now);
         let written = begun.elapsed();
         let judged = judge(&guest, &site, &assembly, &self.target, &self.options, &limits);
+        if guest.machine.is_none() && self.target.nics.is_empty() {
+            self.target.nics = told_by(&judged.assembly, &limits);
+        }
         let checks = checks(&judged.guest, &proposals, &refused);
         let mut report = FixReport::of(&guest, &assembly, proposals, refused, &before, judged);
         report.checks = checks;
+        report.bus_wanted = self.target.bus;
         report.edits = site.edits(&guest)?;
         report.times = FixTimes::of(&[opened, looked, written, begun.elapsed()]);
         Ok(Fixed {
@@ -117,6 +121,36 @@ fn from_machine(target: &mut Target, open: &OpenMachine) {
     }
 }
 
+/// The interfaces that the only Linux system knows by their addresses: where nothing else is known of the old machine,
+/// the new one has cards with these, so that names and configurations find them.
+fn told_by(assembly: &Assembly, limits: &Limits) -> Vec<Nic> {
+    let [(system, assembled)] = assembly.systems.as_slice() else {
+        return Vec::new();
+    };
+    if system.kind != SystemKind::Linux {
+        return Vec::new();
+    }
+    let network = h2k_inspect::linux_network(&Look::new(&assembled.tree, limits));
+    let rules = network.names.iter().filter(|r| r.ignored.is_none());
+    let rules = rules.map(|r| (&r.matching.macs, r.name.clone()));
+    let connections = network.connections.iter().filter(|c| c.ignored.is_none());
+    let connections = connections.map(|c| (&c.matching.macs, c.set_name.as_ref().map(|f| f.value.clone())));
+    let mut nics: Vec<Nic> = Vec::new();
+    for (macs, name) in rules.chain(connections) {
+        let [mac] = macs.as_slice() else { continue };
+        let Some(mac) = Mac::parse(mac).map(|mac| mac.to_string()) else {
+            continue;
+        };
+        if nics.len() < NICS && nics.iter().all(|nic| nic.mac != mac) {
+            nics.push(Nic { mac, name });
+        }
+    }
+    nics
+}
+
+/// More cards than a machine is given for what its files say.
+const NICS: usize = 8;
+
 /// Every system and what is proposed for it.
 pub(crate) type Proposals = Vec<(System, Proposal)>;
 
@@ -131,6 +165,7 @@ fn proposals(guest: &Guest, assembly: &Assembly, target: &Target, options: &Opti
 /// What was found of the guest with the fixes made.
 pub(crate) struct Judged {
     guest: Guest,
+    assembly: Assembly,
     again: Proposals,
     diagnosis: Diagnosis,
 }
@@ -154,6 +189,7 @@ fn judge(
     Judged {
         again: proposals(&fixed, &assembly, target, options),
         diagnosis: diagnose(&fixed, &assembly, limits),
+        assembly,
         guest: fixed,
     }
 }

@@ -19,6 +19,8 @@ pub struct FixReport {
     pub disks: Vec<String>,
     /// The worst outcome of all findings.
     pub outcome: Outcome,
+    /// The controller the user wants the disks attached to.
+    pub bus_wanted: Option<Bus>,
     /// Its systems.
     pub systems: Vec<SystemFixes>,
     /// Filesystems that could not be written, whose edits were left out.
@@ -231,6 +233,7 @@ impl FixReport {
         Self {
             disks: guest.disks.iter().map(|d| d.display().to_string()).collect(),
             outcome: worst(systems.iter().map(|s| s.outcome)),
+            bus_wanted: None,
             systems,
             refused,
             checks: Vec::new(),

@@ -167,7 +167,10 @@ mod tests {
                 scratch: "/tmp".into(),
             };
             let words = trial.words("tcg").unwrap();
-            for word in words.iter().filter(|w| w.contains("file=")) {
+            for word in words
+                .iter()
+                .filter(|w| w.split(',').any(|p| p.starts_with("file=")))
+            {
                 assert!(word.contains("snapshot=on"), "{word}");
             }
             for word in words.iter().filter(|w| w.starts_with("user,")) {

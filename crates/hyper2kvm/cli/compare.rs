@@ -1,6 +1,6 @@
 use super::source::AccessArgs;
 use super::{Context, Outcome, exit, value};
-use crate::term::{Progress, exact};
+use crate::term::exact;
 use h2k_convert::{Comparing, Format, Source};
 use std::path::PathBuf;
 
@@ -47,9 +47,7 @@ impl Args {
             workers: self.workers,
         };
         let screen = &context.screen;
-        let progress = Progress::new(screen);
-        let report = job.run(context.stop.flag(), &progress)?;
-        drop(progress);
+        let report = context.watched(|stop, progress| job.run(stop, progress))?;
         if screen.json {
             screen.document(&report);
         } else if !screen.quiet {

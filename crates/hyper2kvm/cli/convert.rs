@@ -1,8 +1,8 @@
 use super::digest::Kind;
-use super::making::MakingArgs;
+use super::making::{MakingArgs, PaceArgs};
 use super::source::SourceArgs;
 use super::{Context, Outcome, exit, value};
-use crate::term::{Fields, Progress, Screen, shown, size};
+use crate::term::{Fields, Screen, shown, size};
 use h2k_convert::{Chain, Convert, ConvertReport, Failure, Format, Plan, Resize, human};
 use std::path::PathBuf;
 
@@ -68,18 +68,8 @@ pub(super) struct Args {
     /// Digest the content in the same pass
     #[arg(long, value_name = "KIND", help_heading = "Work")]
     digest: Option<Kind>,
-    /// Read at most so many bytes a second
-    #[arg(long, value_name = "SIZE", value_parser = value::some_bytes, help_heading = "Work")]
-    bandwidth: Option<u64>,
-    /// Worker threads; one for each processor when not given
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "0",
-        hide_default_value = true,
-        help_heading = "Work"
-    )]
-    workers: usize,
+    #[command(flatten)]
+    pace: PaceArgs,
 }
 
 impl Args {
@@ -95,10 +85,7 @@ impl Args {
             }
             return Ok(exit::DONE);
         }
-        let progress = Progress::new(screen);
-        let report = job.run(context.stop.flag(), &progress);
-        drop(progress);
-        let report = report?;
+        let report = context.watched(|stop, progress| job.run(stop, progress))?;
         if screen.json {
             screen.document(&report);
         } else if !screen.quiet {
@@ -125,10 +112,10 @@ impl Args {
             },
             resize: self.resize,
             shrink: self.shrink,
-            workers: self.workers,
+            workers: self.pace.workers,
             digest: self.digest.map(Into::into),
             verify: self.verify,
-            bandwidth: self.bandwidth,
+            bandwidth: self.pace.bandwidth,
             replace: self.force,
         })
     }

@@ -1,6 +1,5 @@
 use super::source::SourceArgs;
 use super::{Context, Outcome, exit};
-use crate::term::Progress;
 use h2k_convert::{DigestKind, Digesting};
 use std::path::PathBuf;
 
@@ -54,9 +53,7 @@ impl Args {
             workers: self.workers,
         };
         let screen = &context.screen;
-        let progress = Progress::new(screen);
-        let report = job.run(context.stop.flag(), &progress)?;
-        drop(progress);
+        let report = context.watched(|stop, progress| job.run(stop, progress))?;
         if screen.json {
             screen.document(&report);
         } else {

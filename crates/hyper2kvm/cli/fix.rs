@@ -1,7 +1,7 @@
 use super::fixing::{self, FixArgs};
 use super::guest::GuestArgs;
 use super::{Context, Outcome, exit};
-use crate::term::{Progress, shown, size};
+use crate::term::{shown, size};
 use h2k_convert::{FixOnly, Into};
 use std::path::PathBuf;
 
@@ -51,10 +51,7 @@ impl Args {
             allow_partial: self.allow_partial,
             replace: self.force,
         };
-        let progress = Progress::new(screen);
-        let report = job.run(context.stop.flag(), &progress);
-        drop(progress);
-        let report = report?;
+        let report = context.watched(|stop, progress| job.run(stop, progress))?;
         if screen.json {
             screen.document(&report);
         } else if !screen.quiet {

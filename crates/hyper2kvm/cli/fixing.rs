@@ -207,7 +207,6 @@ impl FixArgs {
                 },
                 now: now(),
             },
-            spill: None,
         })
     }
 }

@@ -52,6 +52,18 @@ enum Mode {
     Full,
 }
 
+/// How hard a copy works.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Work")]
+pub(super) struct PaceArgs {
+    /// Read at most so many bytes a second
+    #[arg(long, value_name = "SIZE", value_parser = value::some_bytes)]
+    pub(super) bandwidth: Option<u64>,
+    /// Worker threads; one for each processor when not given
+    #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
+    pub(super) workers: usize,
+}
+
 impl MakingArgs {
     /// What is meant for a target called `target`.
     pub(super) fn making(&self, target: &Path) -> Result<Making, Failure> {

@@ -1,9 +1,9 @@
 use super::fixing::{self, FixArgs};
 use super::guest::GuestArgs;
 use super::machine::MachineArgs;
-use super::making::MakingArgs;
-use super::{Context, Outcome, exit, value};
-use crate::term::{Fields, Progress, Screen, shown};
+use super::making::{MakingArgs, PaceArgs};
+use super::{Context, Outcome, exit};
+use crate::term::{Fields, Screen, shown};
 use h2k_convert::{Failure, Format, Migrate, MigrateReport, human};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,18 +54,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "600", requires = "boot_test",
           value_parser = clap::value_parser!(u64).range(1..=86400), help_heading = "Work")]
     boot_timeout: u64,
-    /// Read at most so many bytes a second
-    #[arg(long, value_name = "SIZE", value_parser = value::some_bytes, help_heading = "Work")]
-    bandwidth: Option<u64>,
-    /// Worker threads; one for each processor when not given
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "0",
-        hide_default_value = true,
-        help_heading = "Work"
-    )]
-    workers: usize,
+    #[command(flatten)]
+    pace: PaceArgs,
     #[command(flatten)]
     machine: MachineArgs,
     #[command(flatten)]
@@ -80,10 +70,7 @@ impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let screen = &context.screen;
         let job = self.meant()?;
-        let progress = Progress::new(screen);
-        let report = job.run(context.stop.flag(), &progress);
-        drop(progress);
-        let report = report?;
+        let report = context.watched(|stop, progress| job.run(stop, progress))?;
         if screen.json {
             screen.document(&report);
         } else if !screen.quiet {
@@ -104,8 +91,8 @@ impl Args {
             allow_partial: self.allow_partial,
             verify: self.verify,
             prove: self.prove,
-            workers: self.workers,
-            bandwidth: self.bandwidth,
+            workers: self.pace.workers,
+            bandwidth: self.pace.bandwidth,
             replace: self.force,
             boot_test: self.boot_test.then(|| Duration::from_secs(self.boot_timeout)),
             fixing,

@@ -44,10 +44,11 @@ mod tree;
 mod value;
 
 use crate::stop::Stop;
-use crate::term::{Colour, Screen};
+use crate::term::{Colour, Progress, Screen};
 use clap::{CommandFactory, Parser, Subcommand};
 use h2k_convert::Failure;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 /// Takes virtual disks from VMware, Hyper-V and VirtualBox to KVM
 ///
@@ -139,6 +140,17 @@ enum Command {
 struct Context {
     screen: Screen,
     stop: Stop,
+}
+
+impl Context {
+    /// Does a long job: progress is drawn until it ends, and Ctrl-C stops it.
+    fn watched<T>(
+        &self,
+        job: impl FnOnce(&AtomicBool, &Progress) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let progress = Progress::new(&self.screen);
+        job(self.stop.flag(), &progress)
+    }
 }
 
 /// What a command ends with: its exit code, or a failure.

@@ -17,12 +17,12 @@ pub(crate) use report::clear;
 pub use report::{CheckedReport, DiskEdits, FixReport, FixTimes, RefusedReport, SystemFixes, Validation};
 
 use crate::{GuestSource, OpenGuest, OpenMachine, Result};
-use h2k_block::{BlockRead, Limits, Overlay};
+use h2k_block::{BlockRead, Class, Error, Limits, Overlay};
+use h2k_boot::Bus;
 use h2k_fix::{Hypervisor, Nic, Options, Outcome, Proposal, Target, propose};
 use h2k_guest::{Assembly, Guest, Look, System, SystemKind};
 use h2k_inspect::{Diagnosis, diagnose};
 use h2k_machine::{Kind, Mac};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -36,8 +36,6 @@ pub struct Fixing {
     pub target: Target,
     /// Which fixes, and how far they go.
     pub options: Options,
-    /// The directory where edits go that are too many for memory; the one for temporary files when not given.
-    pub spill: Option<PathBuf>,
 }
 
 /// A guest whose fixes were made in overlays.
@@ -53,10 +51,19 @@ pub struct Fixed {
 
 impl Fixed {
     /// A disk with the fixes made, by its number.
-    #[must_use]
-    pub fn disk(&self, number: usize) -> Option<Arc<dyn BlockRead>> {
-        let over = self.overlays.get(number)?;
-        Some(over.clone())
+    ///
+    /// # Errors
+    /// [`Class::Invalid`] when the guest has no such disk.
+    pub fn disk(&self, number: usize) -> h2k_block::Result<Arc<dyn BlockRead>> {
+        let over = self.overlays.get(number).cloned();
+        let over = over.ok_or_else(|| Error::new(Class::Invalid, "there is no such disk"))?;
+        Ok(over)
+    }
+
+    /// What the disks are attached to: as the user wants it, else the best the guest starts on.
+    pub(crate) fn bus(&self) -> Bus {
+        let best = || self.report.bus();
+        self.target.bus.or_else(best).unwrap_or(Bus::VirtioBlk)
     }
 
     /// The overlay of a disk, by its number.
@@ -72,7 +79,7 @@ impl Fixing {
     /// As [`GuestSource::open`]; what one fix cannot do is part of the report.
     pub fn run(mut self, stop: &AtomicBool) -> Result<Fixed> {
         let begun = Instant::now();
-        self.guest.spill = self.guest.spill.or_else(|| self.spill.clone());
+        let spill = self.guest.spill.clone();
         let guest = self.guest.open_until(stop)?;
         if let Some(open) = &guest.machine {
             from_machine(&mut self.target, open);
@@ -83,22 +90,23 @@ impl Fixing {
         let before = diagnose(&guest.guest, &assembly, &limits);
         let proposals = proposals(&guest.guest, &assembly, &self.target, &self.options);
         let looked = begun.elapsed();
-        let site = write::Site::new(&guest, self.spill.as_deref())?;
+        let site = write::Site::new(&guest, spill.as_deref())?;
         let refused = site.write(&proposals, &limits, self.options.now);
         let written = begun.elapsed();
         let judged = judge(&guest, &site, &assembly, &self.target, &self.options, &limits);
         if guest.machine.is_none() && self.target.nics.is_empty() {
             self.target.nics = told_by(&judged.assembly, &limits);
         }
-        let checks = checks(&judged.guest, &proposals, &refused);
-        let mut report = FixReport::of(&guest, &assembly, proposals, refused, &before, judged);
-        report.checks = checks;
-        report.bus_wanted = self.target.bus;
-        report.edits = site.edits(&guest)?;
-        report.times = FixTimes::of(&[opened, looked, written, begun.elapsed()]);
+        let report = FixReport {
+            checks: checks(&judged.guest, &proposals, &refused),
+            bus_wanted: self.target.bus,
+            edits: site.edits(&guest)?,
+            ..FixReport::of(&guest, &assembly, proposals, refused, &before, judged)
+        };
+        let times = FixTimes::of(&[opened, looked, written, begun.elapsed()]);
         Ok(Fixed {
             guest,
-            report,
+            report: FixReport { times, ..report },
             target: self.target,
             overlays: site.overlays,
         })

@@ -196,7 +196,7 @@ impl Fixed {
     /// A disk that has only what was edited, and shows the whole disk where a unit has to be filled up.
     fn edits_of(&self, number: usize) -> Result<Arc<dyn BlockRead>> {
         let missing = || Error::new(Class::Invalid, "a disk without an overlay");
-        let whole = self.disk(number).ok_or_else(missing)?;
+        let whole = self.disk(number)?;
         let edits = self.report.edits.get(number).ok_or_else(missing)?;
         let own = EditsOnly {
             len: whole.len(),

@@ -37,7 +37,8 @@ pub struct GuestSource {
     pub check_manifest: bool,
     /// Of an OVF package: which machine of it, in which configuration.
     pub package: h2k_machine::ovf::Options,
-    /// The directory for disks that have to be unpacked; the one for temporary files when not given.
+    /// The directory for disks that have to be unpacked and for edits that are too many for memory; the one for
+    /// temporary files when not given.
     pub spill: Option<PathBuf>,
     /// Keys of encrypted devices.
     pub keys: Vec<Key>,

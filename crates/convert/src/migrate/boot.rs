@@ -5,8 +5,8 @@ use crate::boot_test::{self, Trial};
 use crate::failure::About;
 use crate::{Fixed, Result};
 use h2k_block::Output;
-use h2k_boot::{Bus, Firmware};
-use std::path::{Path, PathBuf};
+use h2k_boot::Firmware;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 impl Migrate {
@@ -31,16 +31,8 @@ impl Migrate {
         macs.sort();
         macs.dedup();
         let trial = Trial {
-            disks: report
-                .disks
-                .iter()
-                .map(|disk| (PathBuf::from(&disk.target), disk.target_format))
-                .collect(),
-            bus: fixed
-                .target
-                .bus
-                .or_else(|| fixed.report.bus())
-                .unwrap_or(Bus::VirtioBlk),
+            disks: report.images(),
+            bus: fixed.bus(),
             firmware: firmware.unwrap_or(Firmware::Bios),
             macs,
             scratch: self.into.clone(),

@@ -22,11 +22,7 @@ pub(super) fn describe(
     fixed: &Fixed,
     disks: &[(PathBuf, &'static str)],
 ) -> Result<Domain> {
-    let bus = fixed
-        .target
-        .bus
-        .or_else(|| fixed.report.bus())
-        .unwrap_or(Bus::VirtioBlk);
+    let bus = fixed.bus();
     let place = bus_of(bus).ok_or_else(|| {
         Failure::from(h2k_block::Error::unsupported(format!(
             "libvirt describes no {} disks that are images",

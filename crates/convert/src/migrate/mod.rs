@@ -13,7 +13,7 @@ pub use report::{MigrateReport, MigrateTimes};
 use crate::failure::About;
 use crate::fix::clear;
 use crate::{Convert, Failure, Fixed, Fixing, Making, Phase, Result, Watch};
-use h2k_block::{Class, Error, HostFile, Output};
+use h2k_block::{Error, HostFile, Output};
 use h2k_image::Info;
 use h2k_machine::Decisions;
 use std::path::{Path, PathBuf};
@@ -55,14 +55,14 @@ impl Migrate {
     /// Migrates. What it makes appears whole, or not at all; the sources are only read.
     ///
     /// # Errors
-    /// As [`Fixing::run`]; [`Class::Refused`] when the guest cannot be fixed whole; what the host says;
-    /// [`Class::Cancelled`] when `stop` was set.
+    /// As [`Fixing::run`]; [`Refused`](crate::Class::Refused) when the guest cannot be fixed whole; what the host says;
+    /// [`Cancelled`](crate::Class::Cancelled) when `stop` was set.
     pub fn run(mut self, stop: &AtomicBool, watch: &dyn Watch) -> Result<MigrateReport> {
         let begun = Instant::now();
         let made = directory(&self.into)?;
         let mut fixing = std::mem::take(&mut self.fixing);
         fixing.guest.check_manifest = true;
-        fixing.spill.get_or_insert_with(|| self.into.clone());
+        fixing.guest.spill.get_or_insert_with(|| self.into.clone());
         let done = fixing.run(stop).and_then(|fixed| {
             clear(&fixed.report, self.allow_partial)?;
             self.copy(&fixed, begun, stop, watch)
@@ -130,10 +130,7 @@ impl Migrate {
                 bandwidth: self.bandwidth,
                 replace: self.replace,
             };
-            let Some(disk) = fixed.disk(number) else {
-                return Err(Error::new(Class::Invalid, "a disk without an overlay").into());
-            };
-            let ready = job.ready_for(opened.clone(), disk, None, &needed)?;
+            let ready = job.ready_for(opened.clone(), fixed.disk(number)?, None, &needed)?;
             let copied = job.fill(&ready, &mut output, stop, watch).map_err(|e| {
                 job.failed(e, Some(&ready))
                     .leaving("nothing was left of the target")
@@ -146,12 +143,7 @@ impl Migrate {
             }
             report.disks.push(copied);
         }
-        let made: Vec<(PathBuf, &'static str)> = report
-            .disks
-            .iter()
-            .map(|d| (PathBuf::from(&d.target), d.target_format))
-            .collect();
-        let domain = domain::describe(self, &name, fixed, &made)?;
+        let domain = domain::describe(self, &name, fixed, &report.images())?;
         let xml = self.into.join(format!("{name}.xml"));
         let xml = crate::free::free(&xml, self.replace, &needed)?;
         store(&*output.create(&xml).about(&xml)?, &domain.xml).about(&xml)?;

@@ -4,6 +4,7 @@ use super::Proof;
 use crate::{BootTest, ConvertReport, FixReport, Fixed};
 use h2k_boot::Bus;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// What a migration did: `report.json`.
@@ -56,7 +57,7 @@ impl MigrateReport {
             schema: "hyper2kvm-migrate-1",
             version: env!("CARGO_PKG_VERSION"),
             name: name.to_owned(),
-            bus: fixed.report.bus(),
+            bus: Some(fixed.bus()),
             fixes: fixed.report.clone(),
             disks: Vec::new(),
             proofs: Vec::new(),
@@ -67,6 +68,14 @@ impl MigrateReport {
             boot_test: None,
             times: MigrateTimes::default(),
         }
+    }
+
+    /// The disks that were made, each with its format.
+    pub(super) fn images(&self) -> Vec<(PathBuf, &'static str)> {
+        let disks = self.disks.iter();
+        disks
+            .map(|d| (PathBuf::from(&d.target), d.target_format))
+            .collect()
     }
 
     /// The report as it is stored.

@@ -111,3 +111,31 @@ fn damaged_files_are_changed_once_at_most() {
         lab.fix("linux");
     }
 }
+
+/// Files that say one thing very often: what is looked at again for each of many lines or words would never end.
+#[test]
+fn files_of_one_thing_over_and_over_are_looked_at_once() {
+    let many = |n: u32, each: &dyn Fn(u32) -> String| (0..n).map(each).collect::<String>();
+    let words = many(50_000, &|n| format!(" console=hvc{n}"));
+    let files = [
+        ("/boot/grub/grub.cfg", "\\\n".repeat(100_000)),
+        ("/boot/grub2/grub.cfg", format!("linux /v root=/dev/sda1{words}\n")),
+        ("/boot/grub2/custom.cfg", "set kernelopts=\"\n".repeat(4000)),
+        (
+            "/etc/fstab",
+            many(10_000, &|n| format!("/dev/sdz{n} /m{n} ext4 defaults 0 0\n")),
+        ),
+        (
+            "/etc/crypttab",
+            format!("a /dev/disk/by-path/{} /dev/disk/by-path/{}\n", "x", ":".repeat(50_000)),
+        ),
+    ];
+    for (path, text) in files {
+        let begin = std::time::Instant::now();
+        let mut lab = Lab::new(&[(path, &text)]);
+        lab.disk("/dev/sda");
+        let done = lab.fix("linux");
+        assert!(!done.proposal.findings.is_empty(), "{path}");
+        println!("{path}: {:?}", begin.elapsed());
+    }
+}

@@ -9,6 +9,7 @@ use crate::finding::Finding;
 use crate::view::View;
 use h2k_boot::LoaderKind;
 use h2k_guest::Source;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 /// What a file may weigh. The largest scripts of GRUB have some hundred KiB.
@@ -258,14 +259,24 @@ fn apply(patch: &mut Patch<'_>, bytes: &[u8], line: &CommandLine, changes: &[Cha
     if let Some(start) = quotes {
         patch.replace(start..start, "\"");
     }
+    // Of two changes of one word the removal counts, or else the first.
+    let mut of_word: BTreeMap<usize, &Change> = BTreeMap::new();
+    for change in changes {
+        match change {
+            Change::Remove(at) => {
+                of_word.insert(*at, change);
+            }
+            Change::Replace(at, _) => {
+                of_word.entry(*at).or_insert(change);
+            }
+            Change::Append(_) => {}
+        }
+    }
     let mut kept: Option<&Range<usize>> = None;
     let mut left = line.words.len();
     for (at, word) in line.words.iter().enumerate() {
-        let replaced = changes.iter().find_map(|c| match c {
-            Change::Replace(i, with) if *i == at => Some(with),
-            _ => None,
-        });
-        if changes.contains(&Change::Remove(at)) {
+        let change = of_word.get(&at);
+        if let Some(Change::Remove(_)) = change {
             left = left.saturating_sub(1);
             let cut = match kept {
                 Some(_) => {
@@ -280,7 +291,7 @@ fn apply(patch: &mut Patch<'_>, bytes: &[u8], line: &CommandLine, changes: &[Cha
             patch.replace(cut, Vec::new());
             continue;
         }
-        if let Some(with) = replaced {
+        if let Some(Change::Replace(_, with)) = change {
             patch.replace(word.clone(), with.clone());
         }
         kept = Some(word);
@@ -350,6 +361,7 @@ pub(super) fn sweep(view: &View<'_>, rule: &mut Teller<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for home in all_homes(view) {
         let mut said: Vec<String> = Vec::new();
+        let mut known: HashSet<String> = HashSet::new();
         let mut read = Vec::new();
         let edit = home.edit(&mut |line, words| {
             let told = rule(&home, line, words);
@@ -357,7 +369,7 @@ pub(super) fn sweep(view: &View<'_>, rule: &mut Teller<'_>) -> Vec<Finding> {
                 read.push(Source::line(home.path.as_bytes(), line.number));
             }
             let changes = told.into_iter().map(|told| {
-                if !said.contains(&told.what) {
+                if known.insert(told.what.clone()) {
                     said.push(told.what);
                 }
                 told.change

@@ -7,6 +7,10 @@ use std::ops::Range;
 /// Entries that are read of one file.
 const MOST: usize = 4096;
 
+/// Lines that one command goes on over, and bytes between quotes. Real ones have a few, and some hundred.
+const LINES: usize = 64;
+const QUOTED: usize = 1 << 16;
+
 /// The command lines in a file.
 pub(super) fn lines_of(kind: Kind, path: &str, bytes: &[u8]) -> Vec<CommandLine> {
     let mut all: Vec<CommandLine> = Vec::new();
@@ -163,7 +167,7 @@ fn quoted(bytes: &[u8], start: usize, line_end: usize) -> Range<usize> {
     };
     let inner = start.saturating_add(1);
     let mut escaped = false;
-    for (at, byte) in rest.iter().enumerate().skip(1) {
+    for (at, byte) in rest.iter().enumerate().take(QUOTED).skip(1) {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if *quote == b'"' => escaped = true,
@@ -225,7 +229,11 @@ fn script(bytes: &[u8], line: &Line<'_>) -> Option<Found> {
 /// A line and those it goes on in: a backslash stands before their ends.
 fn continued(bytes: &[u8], line: &Line<'_>) -> Range<usize> {
     let Range { start, mut end } = line.range();
-    while bytes.get(start..end).is_some_and(|text| text.ends_with(b"\\")) && end < bytes.len() {
+    for _ in 0..LINES {
+        let goes_on = bytes.get(start..end).is_some_and(|text| text.ends_with(b"\\"));
+        if !goes_on || end >= bytes.len() {
+            break;
+        }
         let next = end.saturating_add(1);
         let rest = bytes.get(next..).unwrap_or_default();
         let len = rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());

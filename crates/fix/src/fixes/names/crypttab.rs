@@ -86,6 +86,9 @@ fn of_root(view: &View<'_>, name: &str) -> bool {
     root.is_ok_and(|root| root.is_named(&path))
 }
 
+/// Colons that a name by path may have: PCI has two, a target of iSCSI at an address of IPv6 a dozen.
+const COLONS: usize = 32;
+
 /// The device of a value that may have more behind a colon: `/dev/sdb1:/key`. Names by path have colons themselves.
 pub(super) fn device_of<'a>(view: &View<'_>, value: &'a [u8]) -> &'a [u8] {
     let by_place = std::str::from_utf8(value).is_ok_and(|text| naming(text) == Naming::Place);
@@ -94,7 +97,7 @@ pub(super) fn device_of<'a>(view: &View<'_>, value: &'a [u8]) -> &'a [u8] {
         .enumerate()
         .filter(|(_, b)| **b == b':')
         .map(|(at, _)| at);
-    let mut heads = ends.filter_map(|at| value.get(..at));
+    let mut heads = ends.take(COLONS).filter_map(|at| value.get(..at));
     if by_place {
         return heads.find(|head| view.resolve(head).is_ok()).unwrap_or(value);
     }

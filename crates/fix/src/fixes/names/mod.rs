@@ -29,6 +29,7 @@ use crate::view::View;
 use h2k_boot::Bus;
 use h2k_boot::naming::{Naming, of as naming};
 use h2k_guest::{Device, Source};
+use std::collections::HashSet;
 
 /// What a name stands for, and so which names may take its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +181,8 @@ pub(super) struct Book<'a> {
     changed: Vec<String>,
     read: Vec<Source>,
     told: Vec<Finding>,
+    /// What stands in `changed`, and why in `told`: a long file is not searched for each of its lines.
+    known: HashSet<String>,
 }
 
 impl<'a> Book<'a> {
@@ -190,6 +193,7 @@ impl<'a> Book<'a> {
             changed: Vec::new(),
             read: Vec::new(),
             told: Vec::new(),
+            known: HashSet::new(),
         }
     }
 
@@ -242,7 +246,7 @@ impl<'a> Book<'a> {
 
     /// Something is changed in a line.
     pub(super) fn change(&mut self, line: usize, what: String) {
-        if !self.changed.contains(&what) {
+        if self.known.insert(what.clone()) {
             self.changed.push(what);
         }
         self.read.push(Source::line(self.path.as_bytes(), line));
@@ -250,7 +254,7 @@ impl<'a> Book<'a> {
 
     /// Something else is to be said of a line. It is said once.
     pub(super) fn tell(&mut self, line: usize, finding: Finding) {
-        if !self.told.iter().any(|f| f.why == finding.why) {
+        if self.known.insert(finding.why.clone()) {
             let source = Source::line(self.path.as_bytes(), line);
             self.told.push(finding.read([source]));
         }

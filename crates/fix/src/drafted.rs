@@ -297,7 +297,7 @@ impl Drafted {
         let Named { dir, name } = self.parent(path, meter)?;
         let draft = self.draft(dir)?;
         // A link that leads nowhere gives way: what it pointed to is not on these disks.
-        if draft_lookup(draft, dir, &name)? {
+        if draft.lookup(dir.node, &name)?.is_some() {
             draft.remove(dir.node, &name)?;
         }
         let node = draft.create(dir.node, &name, mode)?;
@@ -422,10 +422,6 @@ impl Drafted {
             sha256: hex(&hash.finalize()),
         })
     }
-}
-
-fn draft_lookup(draft: &Draft, dir: Place, name: &[u8]) -> Result<bool> {
-    Ok(draft.lookup(dir.node, name)?.is_some())
 }
 
 fn stamp(content: &[u8]) -> Stamp {

@@ -60,8 +60,7 @@ pub fn propose(
         if fix.kind() != system.kind || !options.wants(fix.id(), fix.by_default()) {
             continue;
         }
-        let tree = drafted.tree().clone();
-        let look = Look::new(&tree, limits);
+        let look = Look::new(drafted.tree(), limits);
         let view = View {
             guest,
             system,

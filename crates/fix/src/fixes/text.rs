@@ -1,5 +1,6 @@
 //! Texts of a guest, changed line by line: what is not touched stays as it is, ends of lines included.
 
+use super::patch::{self, Patch};
 use crate::edit::Edit;
 use crate::view::View;
 use h2k_guest::look::join;
@@ -19,22 +20,20 @@ pub(super) enum Becomes {
 
 /// `text` with `each` line, shown without its end, as it becomes; `None` where all stay.
 pub(super) fn lines(text: &str, mut each: impl FnMut(&str) -> Becomes) -> Option<String> {
-    let mut out = String::with_capacity(text.len());
-    let mut changed = false;
-    for whole in text.split_inclusive('\n') {
-        let line = whole.trim_end_matches(['\n', '\r']);
-        let end = whole.get(line.len()..).unwrap_or_default();
-        match each(line) {
-            Becomes::Same => out.push_str(whole),
-            Becomes::Gone => changed = true,
-            Becomes::This(other) => {
-                changed |= other != line;
-                out.push_str(&other);
-                out.push_str(end);
+    let mut patch = Patch::new(text.as_bytes());
+    for line in patch::lines(text.as_bytes()) {
+        let said = text.get(line.range())?.trim_end_matches('\r');
+        match each(said) {
+            Becomes::Gone => patch.drop_line(&line),
+            Becomes::This(other) if other != said => {
+                let end = line.start.saturating_add(said.len());
+                patch.replace(line.start..end, other);
             }
+            Becomes::Same | Becomes::This(_) => {}
         }
     }
-    changed.then_some(out)
+    let changed = patch.changed().then(|| patch.done())?;
+    String::from_utf8(changed).ok()
 }
 
 /// The file at `path`, if it is a text that can be changed without harm: small enough, and UTF-8 throughout.

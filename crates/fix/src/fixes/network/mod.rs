@@ -230,8 +230,9 @@ fn pinned(
             .map(|mac| renamed.get(&mac).cloned().unwrap_or(mac))
             .collect();
     }
-    let from_machine = used.is_empty() && udev(view, network).links && !switched_off(network);
-    if from_machine {
+    let links = reads_links(view, network);
+    let named_later = links && !switched_off(network);
+    if used.is_empty() && named_later {
         // Nothing is configured by name: what the old machine called its interfaces still stands in firewalls and logs.
         for nic in &view.target.nics {
             if let Some(name) = nic.name.as_ref().filter(|name| pins::usable(name)) {
@@ -248,7 +249,7 @@ fn pinned(
         let mac = match told.get(name) {
             Some(Told::Mac(mac)) => mac,
             Some(Told::Open(why)) => {
-                if only && kernels_own(view, network, name) {
+                if only && kernels_own(view, named_later, name) {
                     findings.push(
                         Finding::leave(format!("{name} is the kernel's own name, and stays")).read(sources),
                     );
@@ -273,12 +274,12 @@ fn pinned(
             findings.push(Finding::leave(why).read([connection.source.clone()]));
             continue;
         }
-        if only && kernels_own(view, network, name) {
+        if only && kernels_own(view, named_later, name) {
             let why = format!("{name} is the kernel's own name, and stays");
             findings.push(Finding::leave(why).read(sources));
             continue;
         }
-        if !udev(view, network).links {
+        if !links {
             rules.push((name, mac, about));
             continue;
         }
@@ -326,13 +327,8 @@ fn ties(rule: &NameRule, name: &str, mac: &str, freed: &BTreeSet<Vec<u8>>) -> bo
         && matching.paths.is_empty()
 }
 
-/// What of the guest's names interfaces.
-struct Udev {
-    /// It reads `.link` files.
-    links: bool,
-}
-
-fn udev(view: &View<'_>, network: &Network) -> Udev {
+/// Whether the guest's udev names interfaces by `.link` files.
+fn reads_links(view: &View<'_>, network: &Network) -> bool {
     let there = [
         "/usr/lib/systemd/systemd-udevd",
         "/lib/systemd/systemd-udevd",
@@ -343,9 +339,7 @@ fn udev(view: &View<'_>, network: &Network) -> Udev {
         .name_switches
         .iter()
         .any(|switch| switch.value.starts_with("80-net-setup-link.rules is turned off"));
-    Udev {
-        links: !off && there.iter().any(|path| view.look.exists(path)),
-    }
+    !off && there.iter().any(|path| view.look.exists(path))
 }
 
 fn switched_off(network: &Network) -> bool {
@@ -356,8 +350,7 @@ fn switched_off(network: &Network) -> bool {
 }
 
 /// Whether `name` is what the kernel itself calls the only interface, and nothing gives it another.
-fn kernels_own(view: &View<'_>, network: &Network, name: &str) -> bool {
-    let named_later = udev(view, network).links && !switched_off(network);
+fn kernels_own(view: &View<'_>, named_later: bool, name: &str) -> bool {
     name == "eth0" && !named_later && view.target.nics.len() <= 1
 }
 

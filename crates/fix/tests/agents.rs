@@ -97,17 +97,6 @@ fn agents_of_clouds_are_left_and_told() {
 }
 
 #[test]
-fn consoles_of_xen_give_way_to_those_of_a_screen() {
-    let text = "id:3:initdefault:\n#1:2345:respawn:/sbin/mingetty tty1\n#2:2345:respawn:/sbin/mingetty tty2\n# a remark\nco:2345:respawn:/sbin/agetty hvc0 9600 vt100-nav\n";
-    let after = "id:3:initdefault:\n1:2345:respawn:/sbin/mingetty tty1\n2:2345:respawn:/sbin/mingetty tty2\n# a remark\n#co:2345:respawn:/sbin/agetty hvc0 9600 vt100-nav\n";
-    let done = Lab::new(&[("/etc/inittab", text)]).fix(ID);
-    assert_eq!(done.text("/etc/inittab").as_deref(), Some(after));
-    // Somebody else's choice to have one console is left.
-    let other = "id:3:initdefault:\n1:2345:respawn:/sbin/getty tty1\n#2:2345:respawn:/sbin/getty tty2\n";
-    Lab::new(&[("/etc/inittab", other)]).fix(ID).left("no agent");
-}
-
-#[test]
 fn a_desktop_program_of_virtualbox_is_hidden() {
     let text = "[Desktop Entry]\nExec=/usr/bin/VBoxClient-all\n";
     let path = "/etc/xdg/autostart/vboxclient.desktop";

@@ -57,6 +57,19 @@ fn logins_on_consoles_of_xen_give_way_to_those_there_were() {
 }
 
 #[test]
+fn consoles_of_xen_give_way_to_those_of_a_screen() {
+    let text = "id:3:initdefault:\n#1:2345:respawn:/sbin/mingetty tty1\n#2:2345:respawn:/sbin/mingetty tty2\n# a remark\nco:2345:respawn:/sbin/agetty hvc0 9600 vt100-nav\n";
+    let after = "id:3:initdefault:\n1:2345:respawn:/sbin/mingetty tty1\n2:2345:respawn:/sbin/mingetty tty2\n# a remark\n#co:2345:respawn:/sbin/agetty hvc0 9600 vt100-nav\n";
+    let done = Lab::new(&[("/etc/inittab", text)]).fix("linux.console");
+    assert_eq!(done.text("/etc/inittab").as_deref(), Some(after));
+    // Somebody else's choice to have one console is left.
+    let other = "id:3:initdefault:\n1:2345:respawn:/sbin/getty tty1\n#2:2345:respawn:/sbin/getty tty2\n";
+    Lab::new(&[("/etc/inittab", other)])
+        .fix("linux.console")
+        .left("no console of Xen");
+}
+
+#[test]
 fn the_serial_console_is_told_where_it_is_wanted() {
     let mut lab = Lab::new(&[
         (

@@ -1,4 +1,4 @@
-//! What agents and hypervisors leave in configuration: package sources, consoles, programs that start with a desktop.
+//! What agents and hypervisors leave in configuration: package sources, programs that start with a desktop.
 
 use crate::edit::Edit;
 use crate::finding::Finding;
@@ -8,7 +8,6 @@ use h2k_guest::Source;
 
 pub(super) fn look(view: &View<'_>) -> Vec<Finding> {
     let mut findings = repositories(view);
-    findings.extend(inittab(view));
     findings.extend(autostart(view));
     findings
 }
@@ -89,45 +88,6 @@ fn switches(text: &str) -> Vec<bool> {
         }
     }
     all
-}
-
-/// Consoles of Xen, which respawn for ever elsewhere; and those of a screen, which its tools take out.
-fn inittab(view: &View<'_>) -> Option<Finding> {
-    const PATH: &str = "/etc/inittab";
-    let text = read(view, PATH)?;
-    let xen = |line: &str| {
-        let mut words = line.split([':', ' ', '\t', '/']);
-        words.any(|word| matches!(word, "hvc0" | "xvc0"))
-    };
-    let had = text.lines().any(xen);
-    let used: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split(':').next())
-        .collect();
-    let content = lines(&text, |line| {
-        if !line.starts_with('#') && line.contains(":respawn:") && xen(line) {
-            return Becomes::This(format!("#{line}"));
-        }
-        let Some(plain) = line.strip_prefix('#').filter(|_| had) else {
-            return Becomes::Same;
-        };
-        let fields: Vec<&str> = plain.split(':').collect();
-        match fields.as_slice() {
-            [id, levels, "respawn", command]
-                if id.parse::<u8>().is_ok_and(|id| (1..=6).contains(&id))
-                    && levels.bytes().all(|b| b.is_ascii_digit())
-                    && command.contains("getty")
-                    && command.contains("tty")
-                    && !used.contains(id) =>
-            {
-                Becomes::This(plain.to_owned())
-            }
-            _ => Becomes::Same,
-        }
-    })?;
-    let why = format!("{PATH} has consoles of Xen only; those of a screen are there again");
-    Some(changed(PATH.as_bytes(), content, why))
 }
 
 /// What starts with every desktop.

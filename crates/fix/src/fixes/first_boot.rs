@@ -3,6 +3,7 @@
 //! A unit (or a link of System V) starts a runner; the runner moves each job aside, runs it, and takes itself out.
 
 use super::Fix;
+use super::agents::has_systemd;
 use super::configuration::checks::{plain_name, plain_text};
 use super::text::{link, write};
 use crate::configuration::Scripts;
@@ -129,11 +130,8 @@ impl Fix for FirstBoot {
                 0o755,
             ));
         }
-        let systemd = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"]
-            .iter()
-            .any(|path| view.look.exists(path));
         let mut links = Vec::new();
-        if systemd {
+        if has_systemd(view) {
             match unit(wish, &places) {
                 Ok(text) => edits.extend(write(view, &places.unit, text, 0o644)),
                 Err(why) => return Ok(vec![Finding::blocked(why)]),

@@ -31,9 +31,7 @@ impl Fix for Agents {
 
     fn look(&self, view: &View<'_>) -> Result<Vec<Finding>> {
         let units = Units::new(view.look, Scope::System, false);
-        let systemd = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"]
-            .iter()
-            .any(|path| view.look.exists(path));
+        let systemd = has_systemd(view);
         let all = AGENTS.iter();
         let mut findings: Vec<Finding> = all
             .filter_map(|agent| asked(view, agent, &units, systemd))
@@ -44,6 +42,13 @@ impl Fix for Agents {
         }
         Ok(findings)
     }
+}
+
+/// Whether systemd is there to start units.
+pub(super) fn has_systemd(view: &View<'_>) -> bool {
+    ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"]
+        .iter()
+        .any(|path| view.look.exists(path))
 }
 
 /// What starts an agent, and what of it is stopped.

@@ -66,7 +66,7 @@ pub use reading::{ComparedReport, Comparing, DigestedReport, Digesting};
 pub use recover::{Recover, RecoveredReport};
 pub use registry::{
     ChangedReport, Changing, DifferenceReport, HIVES, HiveCheckReport, HiveDiffReport, HiveSource, KeyReport,
-    OpenHive, ValueReport, filetime_seconds, hive_in, is_hive,
+    OpenHive, ValueReport, hive_in, is_hive,
 };
 pub use resize::{ResizedReport, Resizing};
 pub use size::human;

@@ -9,6 +9,7 @@ mod acl;
 mod calendar;
 mod door;
 mod files;
+mod filetime;
 mod mem;
 mod path;
 mod walk;

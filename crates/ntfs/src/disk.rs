@@ -238,16 +238,8 @@ fn named_streams(file: &File) -> impl Iterator<Item = &Attribute> {
         .filter(|a| a.kind == kind::DATA && !a.name.is_empty())
 }
 
-/// 100 ns since 1601 to seconds and nanoseconds since 1970.
 fn time(bytes: &[u8], at: usize) -> Time {
-    let ticks = le64(bytes, at).unwrap_or(0);
-    let seconds = i64::try_from(ticks / 10_000_000)
-        .unwrap_or(i64::MAX)
-        .saturating_sub(11_644_473_600);
-    Time {
-        seconds,
-        nanos: u32::try_from(ticks % 10_000_000).unwrap_or(0).saturating_mul(100),
-    }
+    Time::of_filetime(le64(bytes, at).unwrap_or(0))
 }
 
 impl FsRead for Ntfs {

@@ -11,6 +11,4 @@ mod report;
 pub use change::{ChangedReport, Changing};
 pub use guest::{HIVES, hive_in};
 pub use open::{HiveSource, OpenHive, is_hive};
-pub use report::{
-    DifferenceReport, HiveCheckReport, HiveDiffReport, KeyReport, ValueReport, filetime_seconds,
-};
+pub use report::{DifferenceReport, HiveCheckReport, HiveDiffReport, KeyReport, ValueReport};

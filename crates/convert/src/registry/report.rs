@@ -1,6 +1,7 @@
 use super::open::OpenHive;
 use crate::{FindingReport, Result};
 use h2k_block::{Error, Limits};
+use h2k_fs::Time;
 use h2k_hive::{Content, Differs, Hive, Key, Kind, Severity, State, Value};
 use serde::Serialize;
 
@@ -114,20 +115,13 @@ impl KeyReport {
         }
         Self {
             key: path.to_owned(),
-            written_sec: filetime_seconds(key.written()),
+            written_sec: Time::of_filetime(key.written()).seconds,
             class,
             values,
             subkeys,
             errors,
         }
     }
-}
-
-/// Seconds since 1970 of a time in 100-nanosecond intervals since 1601.
-#[must_use]
-pub fn filetime_seconds(filetime: u64) -> i64 {
-    let seconds = i64::try_from(filetime / 10_000_000).unwrap_or(i64::MAX);
-    seconds.saturating_sub(11_644_473_600)
 }
 
 /// What a structural check says.

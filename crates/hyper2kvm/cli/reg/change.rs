@@ -3,6 +3,7 @@ use super::{TARGETS, Target, show};
 use crate::term::{exact, shown};
 use h2k_block::{Access, BlockRead, Class, Error, FileDisk, Limits, Meter, Sharing};
 use h2k_convert::{ChangedReport, Changing, Failure, HiveSource, Where};
+use h2k_fs::Time;
 use h2k_hive::{Action, Kind, RegFile, Wish};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -65,10 +66,11 @@ impl Writing {
 /// The time as Windows counts it.
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let ticks = since.as_nanos() / 100;
-    u64::try_from(ticks)
-        .unwrap_or(0)
-        .saturating_add(116_444_736_000_000_000)
+    let now = Time {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanos: since.subsec_nanos(),
+    };
+    now.filetime()
 }
 
 fn told(report: &ChangedReport, context: &Context) -> u8 {

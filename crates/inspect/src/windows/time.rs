@@ -1,15 +1,11 @@
 //! Times as Windows keeps them.
 
-/// Between 1601 and 1970, in seconds.
-const EPOCH: i64 = 11_644_473_600;
+use h2k_fs::Time;
 
-/// Seconds since 1970 of a FILETIME (100-nanosecond intervals since 1601, UTC); `None` for 0 and for "never".
+/// Seconds since 1970 of a FILETIME; `None` for 0 and for "never".
 pub(crate) fn seconds(filetime: u64) -> Option<i64> {
-    if filetime == 0 || filetime >= 0x7fff_ffff_ffff_ffff {
-        return None;
-    }
-    let seconds = i64::try_from(filetime / 10_000_000).ok()?;
-    seconds.checked_sub(EPOCH)
+    let is_moment = filetime != 0 && filetime < 0x7fff_ffff_ffff_ffff;
+    is_moment.then(|| Time::of_filetime(filetime).seconds)
 }
 
 #[cfg(test)]

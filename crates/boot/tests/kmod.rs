@@ -2,46 +2,20 @@
 
 use h2k_block::{Limits, Meter};
 use h2k_boot::kmod::{Entries, Index};
+use h2k_testkit::modules::{Driver, plant};
 use h2k_testkit::oracle;
 use h2k_testkit::rng::Rng;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// A directory of modules: `b` needs what `a` has, both serve devices.
 pub fn made() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let all = [
-        ("kernel/a-one.ko", "virtio:d00000002v*", &[][..]),
+    let all: [Driver; 2] = [
+        ("kernel/a-one.ko", "virtio:d00000002v*", &[]),
         ("kernel/b-two.ko", "pci:v00001AF4d*sv*sd*bc*sc*i*", &["a_one"]),
     ];
-    modules(dir.path(), "1.0", &all);
+    plant(dir.path(), "1.0", &all);
     dir
-}
-
-/// Puts modules below `lib/modules/RELEASE` of `root`: each has a path, a device it serves, and others that it needs; and
-/// runs depmod.
-pub fn modules(root: &Path, release: &str, all: &[(&str, &str, &[&str])]) {
-    for (path, alias, needs) in all {
-        let ko = root.join(format!("lib/modules/{release}")).join(path);
-        std::fs::create_dir_all(ko.parent().unwrap()).unwrap();
-        let name = h2k_boot::kernel::module_name(path).unwrap();
-        let info = |text: String, n: usize| {
-            format!("__attribute__((section(\".modinfo\"),used)) static const char i{n}[]=\"{text}\";\n")
-        };
-        let mut source = info(format!("name={name}"), 0) + &info(format!("alias={alias}"), 1);
-        source += &format!(
-            "int sym_{name}(void){{return 1;}}\n\
-             __attribute__((section(\"__ksymtab_strings\"),used)) static const char s[]=\"sym_{name}\";\n"
-        );
-        for need in *needs {
-            source += &format!("extern int sym_{need}(void); int use_{need}(void){{return sym_{need}();}}\n");
-        }
-        let c = ko.with_extension("c");
-        std::fs::write(&c, source).unwrap();
-        oracle::ok("cc", &["-c", "-o", ko.to_str().unwrap(), c.to_str().unwrap()]);
-        std::fs::remove_file(c).unwrap();
-    }
-    oracle::ok("depmod", &["-b", root.to_str().unwrap(), release]);
 }
 
 fn index(dir: &tempfile::TempDir, name: &str) -> Index {

@@ -2,11 +2,11 @@
 
 use crate::common::{cpio, files, kernel, looked, packed};
 use crate::initramfs::PACKERS;
-use crate::kmod::modules;
 use h2k_block::{Limits, MemDisk};
 use h2k_boot::initramfs::segment::{Addition, Options, Outcome, Refusal, plan};
 use h2k_boot::{Bus, Compression, Generator, Initramfs};
 use h2k_fs::MemFs;
+use h2k_testkit::modules::{DRIVERS, plant, sata};
 use h2k_testkit::oracle;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -15,43 +15,10 @@ use tempfile::TempDir;
 pub const RELEASE: &str = "6.1.0-18-amd64";
 const IMAGE: &str = "/boot/initrd.img-6.1.0-18-amd64";
 
-/// Path, device, what it needs: shaped as Debian's are.
-const ALL: [(&str, &str, &[&str]); 9] = [
-    ("kernel/drivers/virtio/virtio.ko", "x:v", &[]),
-    ("kernel/drivers/virtio/virtio_ring.ko", "x:r", &["virtio"]),
-    (
-        "kernel/drivers/virtio/virtio_pci.ko",
-        "pci:v00001AF4d*sv*sd*bc*sc*i*",
-        &["virtio", "virtio_ring"],
-    ),
-    (
-        "kernel/drivers/block/virtio_blk.ko",
-        "virtio:d00000002v*",
-        &["virtio", "virtio_ring"],
-    ),
-    ("kernel/drivers/scsi/scsi_mod.ko", "x:s", &[]),
-    ("kernel/drivers/scsi/sd_mod.ko", "scsi:t-0x00*", &["scsi_mod"]),
-    (
-        "kernel/drivers/scsi/virtio_scsi.ko",
-        "virtio:d00000008v*",
-        &["scsi_mod", "virtio", "virtio_ring"],
-    ),
-    (
-        "kernel/drivers/ata/ahci.ko",
-        "pci:v*d*sv*sd*bc01sc06i01*",
-        &["scsi_mod"],
-    ),
-    (
-        "kernel/drivers/net/virtio-net.ko",
-        "virtio:d00000001v*",
-        &["virtio", "virtio_ring"],
-    ),
-];
-
 /// The modules of the guest. They are made once.
 static MODULES: LazyLock<TempDir> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
-    modules(dir.path(), RELEASE, &ALL);
+    plant(dir.path(), RELEASE, &DRIVERS);
     dir
 });
 
@@ -116,12 +83,7 @@ fn tree(more: &[(&str, &[u8])]) -> TempDir {
     let root = dir.path();
     std::fs::create_dir_all(root.join("usr/lib")).unwrap();
     std::os::unix::fs::symlink("usr/lib", root.join("lib")).unwrap();
-    let own: Vec<_> = ALL
-        .iter()
-        .filter(|m| ["ahci", "sd_mod", "scsi_mod"].iter().any(|n| m.0.contains(n)) && !m.0.contains("virtio"))
-        .copied()
-        .collect();
-    modules(root, RELEASE, &own);
+    plant(root, RELEASE, sata());
     for (path, content) in more {
         let path = root.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -196,7 +158,7 @@ fn judged(root: &Path) {
     for path in below(root) {
         if path.extension().is_some_and(|e| e == "ko") {
             let name = path.file_name().unwrap();
-            let own = ALL
+            let own = DRIVERS
                 .iter()
                 .find(|m| Path::new(m.0).file_name() == Some(name))
                 .unwrap();
@@ -540,7 +502,7 @@ fn what_belongs_to_the_old_machine_gets_another_content() {
 #[test]
 fn what_blocks_a_module_that_is_there_is_lifted_alone() {
     let tree = tree(&[("etc/modprobe.d/x.conf", b"blacklist virtio_scsi\n")]);
-    modules(tree.path(), RELEASE, &ALL);
+    plant(tree.path(), RELEASE, &DRIVERS);
     let addition = addition(&cpio(tree.path()));
     assert!(addition.modules.is_empty());
     let paths: Vec<_> = addition.files.iter().map(|f| f.path.as_str()).collect();
@@ -580,7 +542,7 @@ fn what_the_kernel_is_told_not_to_load_is_reported() {
 #[test]
 fn an_image_that_has_all_stays_as_it_is() {
     let full = tree(&[]);
-    modules(full.path(), RELEASE, &ALL);
+    plant(full.path(), RELEASE, &DRIVERS);
     let image = packed("zstd", &["-q"], &cpio(full.path()));
     assert_eq!(
         planned(guest(&image, None), &Options::default()),
@@ -588,7 +550,7 @@ fn an_image_that_has_all_stays_as_it_is() {
     );
     // Built in: not even an initramfs is needed.
     let mut fs = guest(&cpio(tree(&[]).path()), None);
-    let builtin: String = ALL.iter().map(|m| format!("{}\n", m.0)).collect();
+    let builtin: String = DRIVERS.iter().map(|m| format!("{}\n", m.0)).collect();
     fs.file(&format!("/usr/lib/modules/{RELEASE}/modules.builtin"), builtin)
         .unwrap();
     assert_eq!(planned(fs, &Options::default()), Outcome::Capable);

@@ -8,6 +8,7 @@ pub mod faulty;
 pub mod fixture;
 pub mod hash;
 pub mod listing;
+pub mod modules;
 pub mod mount;
 pub mod mutate;
 pub mod oracle;

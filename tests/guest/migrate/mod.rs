@@ -6,7 +6,7 @@ mod sources;
 mod whole;
 
 use crate::run::{bytes, run};
-use h2k_testkit::{corpus::sparse_write, hash::sha256, oracle};
+use h2k_testkit::{corpus::sparse_write, hash::sha256, modules, oracle};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -16,33 +16,6 @@ const UUID: &str = "11111111-2222-3333-4444-555555555555";
 /// Where the only partition begins.
 const START: u64 = 1 << 20;
 const SIZE: u64 = 32 << 20;
-
-/// Its name, what it serves, its folder, what it needs.
-const DRIVERS: [(&str, &str, &str, &[&str]); 8] = [
-    ("virtio", "x:v", "virtio", &[]),
-    ("virtio_ring", "x:r", "virtio", &["virtio"]),
-    (
-        "virtio_pci",
-        "pci:v00001AF4d*sv*sd*bc*sc*i*",
-        "virtio",
-        &["virtio", "virtio_ring"],
-    ),
-    (
-        "virtio_blk",
-        "virtio:d00000002v*",
-        "block",
-        &["virtio", "virtio_ring"],
-    ),
-    ("scsi_mod", "x:s", "scsi", &[]),
-    ("sd_mod", "scsi:t-0x00*", "scsi", &["scsi_mod"]),
-    (
-        "virtio_scsi",
-        "virtio:d00000008v*",
-        "scsi",
-        &["scsi_mod", "virtio", "virtio_ring"],
-    ),
-    ("ahci", "pci:v*d*sv*sd*bc01sc06i01*", "ata", &["scsi_mod"]),
-];
 
 /// The files of a Linux that starts from a SATA disk and not from virtio.
 static TREE: LazyLock<TempDir> = LazyLock::new(|| {
@@ -68,32 +41,6 @@ fn shell(script: &str, args: &[&Path]) {
     let mut all = vec!["-ec".as_ref(), script.as_ref(), "sh".as_ref()];
     all.extend(args.iter().map(|p| p.as_os_str()));
     oracle::ok("sh", &all);
-}
-
-/// All drivers below `root`, by one run of the compiler, and their indexes.
-fn drivers(root: &Path) {
-    let sources = tempfile::tempdir().unwrap();
-    let mut script = String::from("cd \"$1\"; cc -c *.c\n");
-    for (name, alias, folder, needs) in DRIVERS {
-        let mut source = String::new();
-        for (n, info) in [format!("name={name}"), format!("alias={alias}")]
-            .iter()
-            .enumerate()
-        {
-            let section = "__attribute__((section(\".modinfo\"),used)) static const char";
-            source += &format!("{section} i{n}[]=\"{info}\";\n");
-        }
-        let strings = "__attribute__((section(\"__ksymtab_strings\"),used)) static const char";
-        source += &format!("int sym_{name}(void){{return 1;}}\n{strings} s[]=\"sym_{name}\";\n");
-        for need in needs {
-            source += &format!("extern int sym_{need}(void); int u_{need}(void){{return sym_{need}();}}\n");
-        }
-        put(sources.path(), &format!("{name}.c"), source);
-        let folder = format!("usr/lib/modules/{RELEASE}/kernel/drivers/{folder}");
-        script += &format!("mkdir -p \"$2/{folder}\"; mv {name}.o \"$2/{folder}/{name}.ko\"\n");
-    }
-    script += &format!("depmod -b \"$2\" {RELEASE} 2>/dev/null\n");
-    shell(&script, &[sources.path(), root]);
 }
 
 fn plant(root: &Path) {
@@ -123,19 +70,16 @@ fn plant(root: &Path) {
     let banner = format!("{RELEASE} (debian) #1 SMP");
     kernel[0x800..0x800 + banner.len()].copy_from_slice(banner.as_bytes());
     put(root, &format!("boot/vmlinuz-{RELEASE}"), kernel);
-    drivers(root);
+    modules::plant(root, RELEASE, &modules::DRIVERS);
     let image = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(image.path().join("usr/lib")).unwrap();
     std::os::unix::fs::symlink("usr/lib", image.path().join("lib")).unwrap();
     put(image.path(), "conf/initramfs.conf", "MODULES=dep\n");
     put(image.path(), "init", "#!/bin/sh\n");
     put(image.path(), "scripts/functions", "#!/bin/sh\n");
-    let modules = format!("usr/lib/modules/{RELEASE}");
+    modules::plant(image.path(), RELEASE, modules::sata());
     let script = format!(
-        "mkdir -p \"$2/{modules}/kernel/drivers/scsi\"; cp -r \"$1/{modules}/kernel/drivers/ata\" \"$2/{modules}/kernel/drivers\"\n\
-         cd \"$1/{modules}/kernel/drivers/scsi\"; cp scsi_mod.ko sd_mod.ko \"$2/{modules}/kernel/drivers/scsi\"\n\
-         depmod -b \"$2\" {RELEASE} 2>/dev/null; cd \"$2\"\n\
-         find . -mindepth 1 | LC_ALL=C sort | cpio --quiet -o -H newc | gzip -n > \"$1/boot/initrd.img-{RELEASE}\""
+        "cd \"$2\"; find . -mindepth 1 | LC_ALL=C sort | cpio --quiet -o -H newc | gzip -n > \"$1/boot/initrd.img-{RELEASE}\""
     );
     shell(&script, &[root, image.path()]);
 }

@@ -119,7 +119,10 @@ fn files_of_one_thing_over_and_over_are_looked_at_once() {
     let words = many(50_000, &|n| format!(" console=hvc{n}"));
     let files = [
         ("/boot/grub/grub.cfg", "\\\n".repeat(100_000)),
-        ("/boot/grub2/grub.cfg", format!("linux /v root=/dev/sda1{words}\n")),
+        (
+            "/boot/grub2/grub.cfg",
+            format!("linux /v root=/dev/sda1{words}\n"),
+        ),
         ("/boot/grub2/custom.cfg", "set kernelopts=\"\n".repeat(4000)),
         (
             "/etc/fstab",
@@ -127,7 +130,11 @@ fn files_of_one_thing_over_and_over_are_looked_at_once() {
         ),
         (
             "/etc/crypttab",
-            format!("a /dev/disk/by-path/{} /dev/disk/by-path/{}\n", "x", ":".repeat(50_000)),
+            format!(
+                "a /dev/disk/by-path/{} /dev/disk/by-path/{}\n",
+                "x",
+                ":".repeat(50_000)
+            ),
         ),
     ];
     for (path, text) in files {

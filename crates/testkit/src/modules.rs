@@ -74,9 +74,7 @@ pub fn plant(root: &Path, release: &str, all: &[Driver]) {
 /// What depmod looks at: what the module says of itself, the symbol it has for others, and theirs that it uses.
 fn source(name: &str, (_, alias, needs): &Driver) -> String {
     let put = |section: &str, variable: &str, text: &str| {
-        format!(
-            "__attribute__((section(\"{section}\"),used)) static const char {variable}[]=\"{text}\";\n"
-        )
+        format!("__attribute__((section(\"{section}\"),used)) static const char {variable}[]=\"{text}\";\n")
     };
     let mut source = put(".modinfo", "i0", &format!("name={name}"))
         + &put(".modinfo", "i1", &format!("alias={alias}"))

@@ -8,7 +8,7 @@
 //! * writing: [`BlockWrite`], [`Overlay`] (edits kept apart), [`commit`] (edits land all or none)
 //! * making a container: [`Sink`] and the [`Batch`] it is fed
 //! * the host's side: [`Host`], [`HostFile`], [`Output`] (a file appears whole or not at all)
-//! * failing: [`Error`], [`Class`]; paying: [`Limits`], [`Meter`]
+//! * failing: [`Error`], [`Class`]; paying: [`Limits`], [`Meter`]; checking: [`Findings`]
 //!
 //! Non-goals: caching policy, executors, progress display, any file format.
 
@@ -18,6 +18,7 @@ mod commit;
 mod disk;
 mod error;
 mod file;
+mod findings;
 mod gate;
 mod host;
 mod joined;
@@ -36,6 +37,7 @@ pub use commit::{commit, pending, recover};
 pub use disk::{BlockRead, BlockWrite, Extent, Kind, RawSpan, extents, is_zero, zeros};
 pub use error::{Class, Error, Place, Result};
 pub use file::FileDisk;
+pub use findings::{Finding, Findings, Severity};
 pub use gate::DirHost;
 pub use host::{Access, Host, HostFile, Identity, MemHost, NoHost};
 pub use joined::{Joined, Part};

@@ -1,55 +1,17 @@
 use crate::{Format, OpenOptions, Opening, format, open};
-use h2k_block::{Class, Error, Host, HostFile, Kind, Result, extents};
+use h2k_block::{Error, Findings, Host, HostFile, Kind, Result, extents};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// How bad a [`Finding`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Severity {
-    /// The guest's data is or may become wrong.
-    Error,
-    /// Space of the file is taken and used by nothing. The guest's data is not touched.
-    Leak,
-    /// Odd, and harmless for reading.
-    Warning,
-}
-
-impl Severity {
-    /// The word used for it in reports and JSON.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Leak => "leak",
-            Self::Warning => "warning",
-        }
-    }
-}
-
-/// One thing a check found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// Name of the structure as its specification spells it.
-    pub structure: &'static str,
-    /// Byte offset in the file.
-    pub offset: u64,
-    /// A plain sentence.
-    pub what: String,
-}
+pub use h2k_block::{Finding, Severity};
 
 /// What a check of an image's own structure found. The content of the guest's disk is not judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// The image's format.
     pub format: Format,
-    /// How many errors there are.
-    pub errors: u64,
-    /// How many units of allocation are leaked.
-    pub leaks: u64,
-    /// How many warnings there are.
-    pub warnings: u64,
+    /// What was found.
+    pub found: Findings,
     /// First byte of the file after everything the image uses, where the format can tell.
     pub image_end: Option<u64>,
     /// Units of allocation that hold guest data, where the format can tell.
@@ -58,73 +20,40 @@ pub struct Check {
     pub total: Option<u64>,
     /// Allocated units that are compressed.
     pub compressed: Option<u64>,
-    /// What was found, in the order of the check: the first [`Check::KEPT`] of it. The counts are complete.
-    pub findings: Vec<Finding>,
 }
 
 impl Check {
-    /// How many findings are kept word for word; a damaged image can have billions.
-    pub const KEPT: usize = 1000;
-
     /// A check that has found nothing yet.
     #[must_use]
     pub fn new(format: Format) -> Self {
         Self {
             format,
-            errors: 0,
-            leaks: 0,
-            warnings: 0,
+            found: Findings::default(),
             image_end: None,
             allocated: None,
             total: None,
             compressed: None,
-            findings: Vec::new(),
-        }
-    }
-
-    /// Notes a finding. The sentence is made only when it is kept.
-    pub fn note(
-        &mut self,
-        severity: Severity,
-        structure: &'static str,
-        offset: u64,
-        what: impl FnOnce() -> String,
-    ) {
-        let count = match severity {
-            Severity::Error => &mut self.errors,
-            Severity::Leak => &mut self.leaks,
-            Severity::Warning => &mut self.warnings,
-        };
-        *count = count.saturating_add(1);
-        if self.findings.len() < Self::KEPT {
-            self.findings.push(Finding {
-                severity,
-                structure,
-                offset,
-                what: what(),
-            });
         }
     }
 
     /// Notes damage as a finding; hands every other failure back.
     pub(crate) fn error(&mut self, e: Error) -> Result<()> {
-        if e.class() != Class::Corrupt {
-            return Err(e);
-        }
-        let place = e.place();
-        self.note(
-            Severity::Error,
-            place.map_or("image", |p| p.structure),
-            place.map_or(0, |p| p.offset),
-            || e.sentence().to_owned(),
-        );
-        Ok(())
+        self.found.damage("image", e)
     }
+}
 
-    /// Whether there is neither an error nor a leak.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.errors == 0 && self.leaks == 0
+/// The counts and findings of a check are read as its own.
+impl Deref for Check {
+    type Target = Findings;
+
+    fn deref(&self) -> &Findings {
+        &self.found
+    }
+}
+
+impl DerefMut for Check {
+    fn deref_mut(&mut self) -> &mut Findings {
+        &mut self.found
     }
 }
 

@@ -7,10 +7,10 @@ use h2k_machine::{Attach, Decisions};
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Machine")]
 pub(super) struct MachineArgs {
-    /// Memory, instead of what the description of the old machine says; 2 GiB where nobody says
+    /// Memory, instead of what the description of the old machine says; 2 GiB where that is silent
     #[arg(long, value_name = "SIZE", value_parser = value::some_bytes)]
     memory: Option<u64>,
-    /// Processors, instead of what the description of the old machine says; 2 where nobody says
+    /// Processors, instead of what the description of the old machine says; 2 where that is silent
     #[arg(long, value_name = "N")]
     vcpus: Option<u32>,
     /// Plug network cards into this network of libvirt; with OLD= those that were on OLD only; may be repeated

@@ -163,7 +163,7 @@ fn name(source: &Machine, decisions: &Decisions, made: &mut Machine) -> Result<(
 
 fn memory(source: &Machine, decisions: &Decisions, made: &mut Machine) -> Result<()> {
     let bytes = decisions.memory.or(source.memory).unwrap_or_else(|| {
-        made.note("memory", "nobody says how much: 2 GiB");
+        made.note("memory", "the description of the old machine names none: 2 GiB");
         MEMORY
     });
     let whole = bytes
@@ -187,7 +187,10 @@ fn processors(source: &Machine, decisions: &Decisions, made: &mut Machine) -> Re
     let count = said
         .or_else(|| source.cpu.topology.and_then(|t| t.total()))
         .unwrap_or_else(|| {
-            made.note("processors", format!("nobody says how many: {PROCESSORS}"));
+            made.note(
+                "processors",
+                format!("the description of the old machine names none: {PROCESSORS}"),
+            );
             PROCESSORS
         });
     if count == 0 || count > MOST_PROCESSORS {
@@ -384,7 +387,7 @@ fn network_card(
     let attach = attach.unwrap_or_else(|| {
         made.note(
             format!("network {said:?}"),
-            "nobody says what it becomes: libvirt's network \"default\"",
+            "no network or bridge here was named for it: becomes libvirt's network \"default\"",
         );
         Attach::Network("default".to_owned())
     });

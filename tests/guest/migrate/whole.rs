@@ -192,3 +192,50 @@ fn fixes_are_chosen_by_name() {
     assert_eq!(ran.code, 2, "{ran:?}");
     place.untouched();
 }
+
+#[test]
+fn the_machine_that_is_shipped_is_moved() {
+    let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/guests/web01");
+    let before = ["web01.vmx", "web01.vmdk"].map(|name| digest(&home.join(name)));
+    let dir = tempfile::tempdir().unwrap();
+    let vmx = home.join("web01.vmx");
+    let report = run(
+        dir.path(),
+        &[
+            "migrate",
+            "--json",
+            "--prove",
+            vmx.to_str().unwrap(),
+            "-o",
+            "web01",
+        ],
+    )
+    .good()
+    .json();
+    let bus = &report["fixes"]["systems"][0]["validation"];
+    assert_eq!(
+        (&bus["before"], &bus["after"]),
+        (&"boots-emulated".into(), &"boots".into())
+    );
+    let ids: Vec<_> = changes(&report["fixes"]).iter().map(|c| &c["path"]).collect();
+    assert_eq!(
+        ids,
+        [
+            "/etc/fstab",
+            "/etc/default/grub",
+            "/boot/grub/grub.cfg",
+            "/etc/systemd/network/10-hyper2kvm-ens192.link",
+            "/boot/initrd.img-6.1.0-18-amd64",
+        ]
+    );
+    let made = dir.path().join("web01/web01.qcow2");
+    oracle::ok("qemu-img", &["check", "-q", made.to_str().unwrap()]);
+    let xml = dir.path().join("web01/web01.xml");
+    oracle::ok("virt-xml-validate", &[xml.to_str().unwrap(), "domain"]);
+    let xml = std::fs::read_to_string(xml).unwrap();
+    assert!(xml.contains("<mac address='00:0c:29:5e:01:21'/>"), "{xml}");
+    assert_eq!(
+        before,
+        ["web01.vmx", "web01.vmdk"].map(|name| digest(&home.join(name)))
+    );
+}

@@ -5,17 +5,17 @@ use h2k_guest::Source;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What follows from a look.
+/// What follows from a look; the weightier is the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Outcome {
     /// It is as it should be, or not this fix's business.
     Leave,
-    /// It is changed.
-    Change,
     /// The guest will differ from what it was, and nothing is done about that here: the user should know.
     Warn,
+    /// It is changed.
+    Change,
     /// It should be changed and cannot be: the guest would not start, or not as it was.
     Blocked,
 }

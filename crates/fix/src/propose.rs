@@ -17,41 +17,24 @@ pub struct Proposal {
     pub findings: Vec<Finding>,
     /// The tree with all of it done, and what was done.
     pub drafted: Drafted,
-    /// How the system boots, before any of it.
-    pub boot: Boot,
     /// What could not be read on the way.
     pub unread: Vec<Unread>,
 }
 
-impl Proposal {
-    /// The worst outcome: whether anything is blocked, changes, or all is left.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        let all = self.findings.iter().map(|f| f.outcome);
-        all.max_by_key(|outcome| match outcome {
-            Outcome::Leave => 0,
-            Outcome::Warn => 1,
-            Outcome::Change => 2,
-            Outcome::Blocked => 3,
-        })
-        .unwrap_or(Outcome::Leave)
-    }
-}
-
-/// Asks every fix that is wanted about `system`, each seeing what those before it propose. Nothing is written.
+/// Asks every fix that is wanted about `system`, which boots as `boot` says, each seeing what those before it propose. Nothing is written.
 #[must_use]
 pub fn propose(
     guest: &Guest,
     system: &System,
     assembled: &Assembled,
+    boot: &Boot,
     target: &Target,
     options: &Options,
     limits: &Limits,
 ) -> Proposal {
     let before = Look::new(&assembled.tree, limits);
-    let (boot, mut unread) = h2k_boot::read(&before, guest);
-    unread.extend(before.take_unread());
     let crypttab = Crypttab::read(&before.bytes("/etc/crypttab", 1 << 20).unwrap_or_default());
+    let mut unread = before.take_unread();
     // The EFI system partition is fixed, too, where the guest's table leaves it to systemd to mount it.
     let whole = h2k_boot::with_esp(&assembled.tree, guest);
     let mut drafted = Drafted::new(whole.as_ref().unwrap_or(&assembled.tree), options.now, limits);
@@ -65,7 +48,7 @@ pub fn propose(
             guest,
             system,
             look: &look,
-            boot: &boot,
+            boot,
             crypttab: &crypttab,
             target,
             options,
@@ -113,7 +96,6 @@ pub fn propose(
     Proposal {
         findings,
         drafted,
-        boot,
         unread: kept,
     }
 }

@@ -3,7 +3,7 @@
 use h2k_block::{Limits, Meter};
 use h2k_fix::{Options, Outcome, Proposal, Target, by_id, propose};
 use h2k_fs::{Attributes, FsRead, FsWrite, MemFs, lookup_path, read_file, resolve};
-use h2k_guest::{Assembled, Device, Guest, System, SystemKind, Tree};
+use h2k_guest::{Assembled, Device, Guest, Look, System, SystemKind, Tree};
 use h2k_volume::{Partition, PartitionType, Role, Scheme};
 use std::sync::Arc;
 
@@ -179,10 +179,12 @@ impl Lab {
             left_out: Vec::new(),
             unlisted: Vec::new(),
         };
+        let boot = h2k_boot::read(&Look::new(&assembled.tree, &Limits::default()), &guest).0;
         propose(
             &guest,
             &system,
             &assembled,
+            &boot,
             &self.target,
             &self.options,
             &Limits::default(),

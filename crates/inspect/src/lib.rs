@@ -42,10 +42,14 @@ mod xml;
 pub use compare::{
     Comparison, DiskUsage, Profile, ProfileFilesystems, ProfileOs, ProfileServices, Reason, compare,
 };
-pub use doctor::{DOCTOR_SCHEMA, Diagnosis, Finding, Level, SystemDiagnosis, Verdict, diagnose};
+pub use doctor::{
+    DOCTOR_SCHEMA, Diagnosis, Finding, Level, SystemDiagnosis, Verdict, diagnose, diagnose_booting,
+};
 pub use linux::network_of as linux_network;
 pub use mounts::{MountPoint, Mounts, NotMounted};
-pub use report::{Inspection, SCHEMA, Section, SystemFacts, inspect, inspect_system, inspect_trees, schema};
+pub use report::{
+    Inspection, SCHEMA, Section, SystemFacts, boot_of, inspect, inspect_system, inspect_trees, schema,
+};
 pub use topic::{Topic, Topics};
 pub use units::SystemdUnits;
 pub use xml::virt_inspector;

@@ -49,7 +49,7 @@ pub struct Inspection {
 }
 
 /// An answer to one topic, and what kept it from being complete.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Section<T> {
     /// What was found.
@@ -189,6 +189,26 @@ pub fn inspect_system(
     topics: &Topics,
     limits: &Limits,
 ) -> SystemFacts {
+    facts(guest, system, assembled, topics, limits, None)
+}
+
+/// How a system boots, as the topic `boot` has it: what takes longest to find, for those who need it more than once.
+#[must_use]
+pub fn boot_of(guest: &Guest, system: &System, assembled: &Assembled, limits: &Limits) -> Section<Boot> {
+    let topics = Topics::only(&[Topic::Boot]);
+    let facts = facts(guest, system, assembled, &topics, limits, None);
+    facts.boot.unwrap_or_default()
+}
+
+/// As [`inspect_system`], with what is known of its boot already.
+pub(crate) fn facts(
+    guest: &Guest,
+    system: &System,
+    assembled: &Assembled,
+    topics: &Topics,
+    limits: &Limits,
+    boot: Option<&Section<Boot>>,
+) -> SystemFacts {
     let linux = system.kind == SystemKind::Linux;
     let windows = system.kind == SystemKind::Windows;
     let asking = Asking {
@@ -208,7 +228,9 @@ pub fn inspect_system(
         storage: asking.section(Topic::Storage, linux, linux::storage),
         init: asking.section(Topic::Init, linux, init::look),
         units: asking.section(Topic::Units, units::has(&asking), units::look),
-        boot: asking.section(Topic::Boot, linux || windows, boot::look),
+        boot: boot
+            .cloned()
+            .or_else(|| asking.section(Topic::Boot, linux || windows, boot::look)),
         packages: asking.section(Topic::Packages, !windows, linux::packages),
         network: asking.section(
             Topic::Network,

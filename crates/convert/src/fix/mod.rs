@@ -18,10 +18,10 @@ pub use report::{CheckedReport, DiskEdits, FixReport, FixTimes, RefusedReport, S
 
 use crate::{GuestSource, OpenGuest, OpenMachine, Result};
 use h2k_block::{BlockRead, Class, Error, Limits, Overlay};
-use h2k_boot::Bus;
+use h2k_boot::{Boot, Bus};
 use h2k_fix::{Hypervisor, Nic, Options, Outcome, Proposal, Target, propose};
 use h2k_guest::{Assembly, Guest, Look, System, SystemKind};
-use h2k_inspect::{Diagnosis, diagnose};
+use h2k_inspect::{Diagnosis, Section, boot_of, diagnose_booting};
 use h2k_machine::{Kind, Mac};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -87,8 +87,9 @@ impl Fixing {
         let opened = begun.elapsed();
         let assembly = guest.assembly()?;
         let limits = Limits::default();
-        let before = diagnose(&guest.guest, &assembly, &limits);
-        let proposals = proposals(&guest.guest, &assembly, &self.target, &self.options);
+        let boots = boots(&guest.guest, &assembly, &limits);
+        let before = diagnose_booting(&guest.guest, &assembly, &boots, &limits);
+        let proposals = proposals(&guest.guest, &assembly, &boots, &self.target, &self.options);
         let looked = begun.elapsed();
         let site = write::Site::new(&guest, spill.as_deref())?;
         let refused = site.write(&proposals, &limits, self.options.now);
@@ -101,7 +102,7 @@ impl Fixing {
             checks: checks(&judged.guest, &proposals, &refused),
             bus_wanted: self.target.bus,
             edits: site.edits(&guest)?,
-            ..FixReport::of(&guest, &assembly, proposals, refused, &before, judged)
+            ..FixReport::of(&guest, &assembly, &boots, proposals, refused, &before, judged)
         };
         let times = FixTimes::of(&[opened, looked, written, begun.elapsed()]);
         Ok(Fixed {
@@ -162,9 +163,26 @@ const NICS: usize = 8;
 /// Every system and what is proposed for it.
 pub(crate) type Proposals = Vec<(System, Proposal)>;
 
-fn proposals(guest: &Guest, assembly: &Assembly, target: &Target, options: &Options) -> Proposals {
-    let each = assembly.systems.iter().map(|(system, assembled)| {
-        let proposal = propose(guest, system, assembled, target, options, &Limits::default());
+/// How each system boots. Going through kernels and initramfs images takes longest of all that is asked, so it is done
+/// once for those who judge and those who fix.
+fn boots(guest: &Guest, assembly: &Assembly, limits: &Limits) -> Vec<Section<Boot>> {
+    let systems = assembly.systems.iter();
+    systems
+        .map(|(system, assembled)| boot_of(guest, system, assembled, limits))
+        .collect()
+}
+
+fn proposals(
+    guest: &Guest,
+    assembly: &Assembly,
+    boots: &[Section<Boot>],
+    target: &Target,
+    options: &Options,
+) -> Proposals {
+    let systems = assembly.systems.iter().zip(boots);
+    let each = systems.map(|((system, assembled), boot)| {
+        let limits = Limits::default();
+        let proposal = propose(guest, system, assembled, &boot.found, target, options, &limits);
         (system.clone(), proposal)
     });
     each.collect()
@@ -194,9 +212,10 @@ fn judge(
             Err(e) => assembly.failed.push((system.clone(), e)),
         }
     }
+    let boots = boots(&fixed, &assembly, limits);
     Judged {
-        again: proposals(&fixed, &assembly, target, options),
-        diagnosis: diagnose(&fixed, &assembly, limits),
+        again: proposals(&fixed, &assembly, &boots, target, options),
+        diagnosis: diagnose_booting(&fixed, &assembly, &boots, limits),
         assembly,
         guest: fixed,
     }
@@ -213,13 +232,7 @@ fn checks(guest: &Guest, proposals: &Proposals, refused: &[RefusedReport]) -> Ve
 
 /// The worst of several.
 pub(crate) fn worst(all: impl Iterator<Item = Outcome>) -> Outcome {
-    all.max_by_key(|outcome| match outcome {
-        Outcome::Leave => 0,
-        Outcome::Warn => 1,
-        Outcome::Change => 2,
-        _ => 3,
-    })
-    .unwrap_or(Outcome::Leave)
+    all.max().unwrap_or(Outcome::Leave)
 }
 
 /// Whether `offset` lies in one of `ranges`, which are sorted and apart from each other, and where that changes.

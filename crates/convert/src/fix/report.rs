@@ -6,7 +6,7 @@ use h2k_block::{Edit, Error, Overlay};
 use h2k_boot::{Boot, Bus, Firmware};
 use h2k_fix::{Change, Finding, Outcome};
 use h2k_guest::{Assembly, Unread};
-use h2k_inspect::{Diagnosis, Level, SystemDiagnosis, Verdict};
+use h2k_inspect::{Diagnosis, Level, Section, SystemDiagnosis, Verdict};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
@@ -195,6 +195,7 @@ impl FixReport {
     pub(super) fn of(
         guest: &OpenGuest,
         assembly: &Assembly,
+        boots: &[Section<Boot>],
         proposals: Proposals,
         refused: Vec<RefusedReport>,
         before: &Diagnosis,
@@ -202,7 +203,7 @@ impl FixReport {
     ) -> Self {
         let mut again = judged.again.into_iter();
         let mut systems = Vec::new();
-        for (system, proposal) in proposals {
+        for ((system, proposal), boot) in proposals.into_iter().zip(boots) {
             let root = system.source();
             let mut left_over = Vec::new();
             if let Some((_, second)) = again.next() {
@@ -218,13 +219,15 @@ impl FixReport {
                     findings.push(unwritten(refusal, count));
                 }
             }
+            let mut unread = boot.unread.clone();
+            unread.extend(proposal.unread.into_iter().filter(|u| !boot.unread.contains(u)));
             systems.push(SystemFixes {
                 outcome: worst(findings.iter().map(|f| f.outcome)),
                 kind: system.kind.word(),
                 name: system.name.clone(),
-                firmware: firmware(&proposal.boot),
+                firmware: firmware(&boot.found),
                 validation: Validation::of(before.systems.iter().find(|s| s.root == root), after, left_over),
-                unread: proposal.unread,
+                unread,
                 root,
                 findings,
                 changes,

@@ -12,10 +12,10 @@ mod network;
 mod preflight;
 mod windows;
 
-use crate::report::{SystemFacts, inspect_system};
+use crate::report::{Section, SystemFacts, boot_of, facts};
 use crate::topic::{Topic, Topics};
 use h2k_block::Limits;
-use h2k_boot::Bus;
+use h2k_boot::{Boot, Bus};
 use h2k_guest::{Assembled, Assembly, Crypttab, Device, Guest, Look, Source, System, SystemKind, Unread};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -180,10 +180,26 @@ impl Patient<'_> {
 /// Looks at every system that was put together.
 #[must_use]
 pub fn diagnose(guest: &Guest, trees: &Assembly, limits: &Limits) -> Diagnosis {
+    let systems = trees.systems.iter();
+    let boots: Vec<_> = systems
+        .map(|(system, assembled)| boot_of(guest, system, assembled, limits))
+        .collect();
+    diagnose_booting(guest, trees, &boots, limits)
+}
+
+/// As [`diagnose`], of systems of which is known how they boot: by [`boot_of`], in the order of `trees`.
+#[must_use]
+pub fn diagnose_booting(
+    guest: &Guest,
+    trees: &Assembly,
+    boots: &[Section<Boot>],
+    limits: &Limits,
+) -> Diagnosis {
     let systems = trees
         .systems
         .iter()
-        .map(|(system, assembled)| one(guest, system, assembled, limits));
+        .zip(boots)
+        .map(|((system, assembled), boot)| one(guest, system, assembled, boot, limits));
     Diagnosis {
         schema: DOCTOR_SCHEMA,
         systems: systems.collect(),
@@ -206,8 +222,15 @@ fn topics(kind: SystemKind) -> Topics {
     }
 }
 
-fn one(guest: &Guest, system: &System, assembled: &Assembled, limits: &Limits) -> SystemDiagnosis {
-    let facts = inspect_system(guest, system, assembled, &topics(system.kind), limits);
+fn one(
+    guest: &Guest,
+    system: &System,
+    assembled: &Assembled,
+    boot: &Section<Boot>,
+    limits: &Limits,
+) -> SystemDiagnosis {
+    let topics = topics(system.kind);
+    let facts = facts(guest, system, assembled, &topics, limits, Some(boot));
     let look = Look::new(&assembled.tree, limits);
     let patient = Patient {
         guest,

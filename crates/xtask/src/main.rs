@@ -24,7 +24,7 @@ usage: cargo xtask COMMAND
   bench inspect IMAGE...
                    measure whole inspections of the guests in ../shared/guests and of these images, and write
                    docs/performance-inspect.md
-  bench migrate IMAGE...
+  bench migrate [--binary FILE] IMAGE...
                    measure migrations of these images, and virt-v2v where it is installed, and write
                    docs/performance-migrate.md
   fixtures         make the images missing below fixtures/, with other programs (see their .toml files)
@@ -36,9 +36,13 @@ usage: cargo xtask COMMAND
   rig capture DIR IMAGE...
                    boot copies of guests that ../shared/rig built, ask them about themselves, and keep copies and
                    answers in DIR: `H2K_RIG=DIR cargo test rig` compares them with `inspect` (as root, minutes)
-  rig migrate DIR [--bus BUS] [--binary FILE] [NAME...]
+  rig vary DIR [NAME...]
+                   make more guests of those in DIR, in DIR/variants: other initramfs generators, other compressors,
+                   another filesystem below the root (as root, with Debian's packages from the network)
+  rig migrate DIR [--bus BUS] [--binary FILE] [--scratch DIR] [--jobs N] [NAME...]
                    boot the guests that ../shared/rig built in DIR on virtio, migrate them, boot what came out, and
-                   compare names and addresses; prints a table (minutes a guest where there is no KVM)
+                   compare names and addresses; prints a table (minutes a guest where there is no KVM). NAME.vmx is
+                   the guest from a streamOptimized VMDK and its VMX; a name of `rig vary` is made, tried and dropped
 ";
 
 fn main() -> ExitCode {
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         ["fuzz", "seed"] => fuzz::seed(),
         ["fuzz", "run", target, seconds] => fuzz::run(target, seconds),
         ["rig", "capture", out, images @ ..] => rig::capture(out, images),
+        ["rig", "vary", dir, names @ ..] => rig::vary(dir, names),
         ["rig", "migrate", dir, rest @ ..] => rig::migrate(dir, rest),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the figures depend on.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     pub(super) cores: usize,
     pub(super) cpu: String,
     pub(super) memory: u64,
@@ -16,7 +16,7 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Everything but QEMU, in one sentence.
-    pub(super) fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         format!(
             "{}, {} cores, {} MiB of memory, Linux {}; {}; {}.",
             self.cpu,
@@ -29,7 +29,7 @@ impl Machine {
     }
 }
 
-pub(super) fn look(ours: &Path) -> Result<Machine, String> {
+pub(crate) fn look(ours: &Path) -> Result<Machine, String> {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
         .lines()

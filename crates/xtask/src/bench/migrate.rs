@@ -6,7 +6,8 @@ use super::pairs::{Pairs, Side};
 use super::{machine, scratch};
 use crate::run::{Done, cargo, have, root, show};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Runs of ours; virt-v2v boots a machine for its own.
 const RUNS: usize = 5;
@@ -14,24 +15,36 @@ const RUNS: usize = 5;
 const FASTER: f64 = 20.0;
 const SMALLER: f64 = 10.0;
 
-/// Measures migrations of `images`, and writes `docs/performance-migrate.md`.
-pub(crate) fn migrate(images: &[&str]) -> Done {
+/// Measures migrations of `images`, and writes `docs/performance-migrate.md`. `--binary FILE` before them measures that.
+pub(crate) fn migrate(words: &[&str]) -> Done {
+    let (ours, images) = match words {
+        ["--binary", binary, images @ ..] => (PathBuf::from(binary), images),
+        images => {
+            show(cargo().args(["build", "--release", "--bin", "hyper2kvm"]))?;
+            (root().join("target/release/hyper2kvm"), images)
+        }
+    };
     if images.is_empty() {
         return Err("name images of guests, such as ../shared/rig builds".to_owned());
     }
-    show(cargo().args(["build", "--release", "--bin", "hyper2kvm"]))?;
-    let ours = root().join("target/release/hyper2kvm");
+    let load = load()?;
     let scratch = scratch::Scratch::new(6 << 30)?;
     let theirs = have("virt-v2v");
     let mut rows = Vec::new();
     for image in images {
-        let image = Path::new(image);
-        let name = image
+        let from = Path::new(image);
+        let name = from
             .file_stem()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
         println!("\n--- {name}");
+        let image = &scratch.path(&format!("{name}.raw"));
+        show(
+            Command::new("cp")
+                .args(["--sparse=always", "--"])
+                .args([from, image]),
+        )?;
         let out = scratch.path("out");
         let migrate = [
             &ours,
@@ -77,8 +90,9 @@ pub(crate) fn migrate(images: &[&str]) -> Done {
             whole.our_cpu_ms(),
             whole.peak(),
         ));
+        scratch::remove(image);
     }
-    let page = page(&rows, &machine::look(&ours)?);
+    let page = page(&rows, &machine::look(&ours)?, &load);
     println!("\n{page}");
     let path = root().join("docs/performance-migrate.md");
     std::fs::write(&path, page).map_err(|e| format!("{}: {e}", path.display()))
@@ -137,14 +151,20 @@ fn shares(out: &Path) -> Result<String, String> {
     ))
 }
 
-fn page(rows: &[String], machine: &machine::Machine) -> String {
+/// What else the machine was doing when the measurements began.
+fn load() -> Result<String, String> {
+    let text = std::fs::read_to_string("/proc/loadavg").map_err(|e| e.to_string())?;
+    Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+fn page(rows: &[String], machine: &machine::Machine, load: &str) -> String {
     format!(
         "# What a migration costs\n\n\
          Written by `cargo xtask bench migrate IMAGE...`, with images that `../shared/rig` built. `hyper2kvm migrate \
          -o DIR IMAGE`, medians of {RUNS} runs, image and target in memory. virt-v2v runs once over the same image \
          right after, `-i disk -o local -of qcow2`; its memory is that of its largest process. The aim is to be \
          {FASTER} times as fast, in a tenth of the memory.\n\n\
-         {}\n\n\
+         {} When the runs began, the load of the machine was {load}.\n\n\
          | guest | by the clock | processor | peak memory | stages of the last run | virt-v2v | virt-v2v takes |\n\
          |---|---|---|---|---|---|---|\n{}\n",
         machine.sentence(),

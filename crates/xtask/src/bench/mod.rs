@@ -8,7 +8,7 @@ mod guest;
 mod input;
 mod inspect;
 mod limit;
-mod machine;
+pub(crate) mod machine;
 mod migrate;
 mod page;
 mod pairs;

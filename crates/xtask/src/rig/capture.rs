@@ -4,7 +4,8 @@
 //! serial console what the guest's own tools say; the copy is kept beside what was printed.
 
 use super::judge;
-use crate::run::{Done, quietly, show};
+use super::mounted::root_of;
+use crate::run::{Done, show};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -102,63 +103,30 @@ pub fn capture(out: &str, images: &[&str]) -> Done {
 
 /// Puts the unit into the image, through the kernel.
 fn plant(image: &Path) -> Done {
-    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let table = Command::new("sfdisk")
-        .arg("--json")
-        .arg(image)
-        .output()
-        .map_err(|e| format!("sfdisk: {e}"))?;
-    let table: serde_json::Value =
-        serde_json::from_slice(&table.stdout).map_err(|e| format!("sfdisk: {e}"))?;
-    let partitions = table["partitiontable"]["partitions"].as_array();
-    let planted = partitions.into_iter().flatten().rev().any(|part| {
-        let bytes = |field: &str| part[field].as_u64().unwrap_or(0) * 512;
-        let place = format!("loop,offset={},sizelimit={}", bytes("start"), bytes("size"));
-        [place.clone(), format!("{place},subvol=@")]
-            .iter()
-            .any(|options| write_into(image, options, dir.path()))
-    });
-    if planted {
+    let root = root_of(image)?;
+    let dir = root.path();
+    // The console is quiet first: kernel, manager and getty write there, too, and getty closes it for others.
+    let mut script = String::from(
+        "exec 2>/dev/null\nexport SYSTEMD_BUS_TIMEOUT=600s\ndmesg -n 1\nkill -s RTMIN+21 1\nsleep 5\ncd /run\necho >/dev/ttyS0\n",
+    );
+    for (name, question) in QUESTIONS {
+        script.push_str(&format!(
+            "({question}) >witness\ngzip -9 <witness | base64 | sed 's/^/H2K {name} /' >/dev/ttyS0\n"
+        ));
+    }
+    script.push_str("rm witness\nkill -s RTMIN+20 1\nsync\n");
+    let wants = dir.join("etc/systemd/system/multi-user.target.wants");
+    let write = || -> std::io::Result<()> {
+        fs::write(dir.join("usr/local/sbin/witness"), &script)?;
+        fs::write(dir.join("etc/systemd/system/witness.service"), UNIT)?;
+        fs::create_dir_all(&wants)?;
+        let link = wants.join("witness.service");
+        if link.symlink_metadata().is_err() {
+            std::os::unix::fs::symlink("/etc/systemd/system/witness.service", link)?;
+        }
         Ok(())
-    } else {
-        Err(format!(
-            "no partition of {} that this kernel mounts has /usr/local/sbin/rig-marker",
-            image.display()
-        ))
-    }
-}
-
-fn write_into(image: &Path, options: &str, dir: &Path) -> bool {
-    if !quietly(Command::new("mount").args(["-o", options]).arg(image).arg(dir)) {
-        return false;
-    }
-    let written = dir.join("usr/local/sbin/rig-marker").exists()
-        && {
-            // The console is quiet first: kernel, manager and getty write there, too, and getty closes it for others.
-            let mut script = String::from(
-                "exec 2>/dev/null\nexport SYSTEMD_BUS_TIMEOUT=600s\ndmesg -n 1\nkill -s RTMIN+21 1\nsleep 5\ncd /run\necho >/dev/ttyS0\n",
-            );
-            for (name, question) in QUESTIONS {
-                script.push_str(&format!(
-                    "({question}) >witness\ngzip -9 <witness | base64 | sed 's/^/H2K {name} /' >/dev/ttyS0\n"
-                ));
-            }
-            script.push_str("rm witness\nkill -s RTMIN+20 1\nsync\n");
-            let wants = dir.join("etc/systemd/system/multi-user.target.wants");
-            let done = || -> std::io::Result<()> {
-                fs::write(dir.join("usr/local/sbin/witness"), &script)?;
-                fs::write(dir.join("etc/systemd/system/witness.service"), UNIT)?;
-                fs::create_dir_all(&wants)?;
-                let link = wants.join("witness.service");
-                if link.symlink_metadata().is_err() {
-                    std::os::unix::fs::symlink("/etc/systemd/system/witness.service", link)?;
-                }
-                Ok(())
-            };
-            done().is_ok()
-        };
-    let gone = quietly(Command::new("umount").arg(dir));
-    written && gone
+    };
+    write().map_err(|e| format!("{}: {e}", image.display()))
 }
 
 /// Takes the answers out of the console's log.

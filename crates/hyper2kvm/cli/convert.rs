@@ -1,5 +1,5 @@
 use super::digest::Kind;
-use super::making::{MakingArgs, PaceArgs};
+use super::making::{MakingArgs, PaceArgs, ToArgs};
 use super::source::SourceArgs;
 use super::{Context, Outcome, exit, value};
 use crate::term::{Fields, Screen, shown, size};
@@ -28,6 +28,8 @@ pub(super) struct Args {
     snapshot: Option<String>,
     #[command(flatten)]
     opening: SourceArgs,
+    #[command(flatten)]
+    to: ToArgs,
     #[command(flatten)]
     making: MakingArgs,
     /// Copy the source's parents into the target (the default)
@@ -99,7 +101,7 @@ impl Args {
     fn meant(self) -> Result<Convert, Failure> {
         h2k_convert::local(&self.target)?;
         Ok(Convert {
-            making: self.making.making(&self.target)?,
+            making: self.making.making(self.to.format(&self.target)?),
             source: self.opening.source(self.source, self.snapshot),
             target: self.target,
             // --flatten only says aloud what is meant anyway.

@@ -1,4 +1,4 @@
-use super::making::MakingArgs;
+use super::making::{MakingArgs, ToArgs};
 use super::source::AccessArgs;
 use super::{Context, Outcome, exit, value};
 use crate::term::size;
@@ -31,6 +31,8 @@ pub(super) struct Args {
     #[arg(long, help_heading = "Target")]
     force: bool,
     #[command(flatten)]
+    to: ToArgs,
+    #[command(flatten)]
     making: MakingArgs,
     #[command(flatten)]
     access: AccessArgs,
@@ -56,7 +58,7 @@ impl Args {
 
     fn meant(self) -> Result<Create, Failure> {
         h2k_convert::local(&self.target)?;
-        let mut making = self.making.making(&self.target)?;
+        let mut making = self.making.making(self.to.format(&self.target)?);
         if let (Some(parent), Some(format)) = (&self.backing, self.access.backing_format) {
             let name = parent.to_str().ok_or_else(|| {
                 Failure::invalid(format!(

@@ -7,9 +7,6 @@ use std::path::Path;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Target")]
 pub(super) struct MakingArgs {
-    /// Format of the target; its extension says when not given
-    #[arg(long, value_name = "FORMAT", value_parser = value::made())]
-    pub(super) to: Option<Format>,
     /// Compress: zlib[=1..9] or zstd[=1..19] (qcow2); zlib (vmdk, streamOptimized)
     #[arg(long, value_name = "CODEC[=LEVEL]", value_parser = compression)]
     compress: Option<Compression>,
@@ -39,6 +36,29 @@ pub(super) struct MakingArgs {
     hw_version: Option<u32>,
 }
 
+/// Which format is made.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Target")]
+pub(super) struct ToArgs {
+    /// Format of the target; its extension says when not given
+    #[arg(long, value_name = "FORMAT", value_parser = value::made())]
+    to: Option<Format>,
+}
+
+impl ToArgs {
+    /// The format of a target called `target`.
+    pub(super) fn format(self, target: &Path) -> Result<Format, Failure> {
+        let said = || Format::from_name(target.extension()?.to_str()?);
+        self.to.or_else(said).ok_or_else(|| {
+            Failure::invalid(format!(
+                "the name {} does not say which format is wanted",
+                target.display()
+            ))
+            .advise("say it with --to qcow2, or use an extension such as .qcow2")
+        })
+    }
+}
+
 /// What to set aside in advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Mode {
@@ -65,16 +85,9 @@ pub(super) struct PaceArgs {
 }
 
 impl MakingArgs {
-    /// What is meant for a target called `target`.
-    pub(super) fn making(&self, target: &Path) -> Result<Making, Failure> {
-        let format = self.to.or_else(|| extension(target)).ok_or_else(|| {
-            Failure::invalid(format!(
-                "the name {} does not say which format is wanted",
-                target.display()
-            ))
-            .advise("say it with --to qcow2, or use an extension such as .qcow2")
-        })?;
-        Ok(Making {
+    /// What is meant for a target of `format`.
+    pub(super) fn making(&self, format: Format) -> Making {
+        Making {
             compression: self.compress,
             cluster_size: self.cluster_size,
             subformat: self.subformat.clone(),
@@ -89,13 +102,8 @@ impl MakingArgs {
                 Mode::Full => Preallocation::Full,
             },
             ..Making::new(format)
-        })
+        }
     }
-}
-
-/// The format a file name's extension stands for.
-fn extension(target: &Path) -> Option<Format> {
-    Format::from_name(target.extension()?.to_str()?)
 }
 
 fn compression(text: &str) -> Result<Compression, String> {

@@ -1,4 +1,4 @@
-use super::making::MakingArgs;
+use super::making::{MakingArgs, ToArgs};
 use super::source::SourceArgs;
 use super::{Context, Outcome, exit, value};
 use crate::term::{Fields, size};
@@ -24,6 +24,8 @@ pub(super) struct Args {
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
+    to: ToArgs,
+    #[command(flatten)]
     making: MakingArgs,
 }
 
@@ -47,7 +49,7 @@ impl Args {
 
     fn meant(self) -> Result<Measure, Failure> {
         // There is no target whose name could say the format; qcow2 is what KVM is given.
-        let making = self.making.making(Path::new("measured.qcow2"))?;
+        let making = self.making.making(self.to.format(Path::new("measured.qcow2"))?);
         let what = match (self.image, self.size) {
             (Some(image), _) => Measured::Image(self.source.source(image, self.snapshot)),
             (None, Some(size)) => Measured::Empty(size),

@@ -2,7 +2,7 @@ use super::fixing::{self, FixArgs};
 use super::guest::GuestArgs;
 use super::machine::MachineArgs;
 use super::making::{MakingArgs, PaceArgs};
-use super::{Context, Outcome, exit};
+use super::{Context, Outcome, exit, value};
 use crate::term::{Fields, Screen, shown};
 use h2k_convert::{Failure, Format, Migrate, MigrateReport, human};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  hyper2kvm migrate server.vmdk -o out/
+  hyper2kvm migrate server.vmdk --to kvm -o out/
   hyper2kvm migrate server.ova -o out/
   hyper2kvm migrate web01/web01.vmx -o out/ --bridge br0
   hyper2kvm migrate -a first.vmdk -a second.vmdk -o out/ --name web01
@@ -29,6 +29,12 @@ pub(super) struct Args {
     /// The directory to put everything into; made where it is missing
     #[arg(short, long, value_name = "DIR", help_heading = "Target")]
     output: PathBuf,
+    /// What the guest is to run on
+    #[arg(long, value_name = "PLATFORM", default_value = "kvm", help_heading = "Target")]
+    to: Platform,
+    /// Format of the disks
+    #[arg(long, value_name = "FORMAT", default_value = "qcow2", value_parser = value::made(), help_heading = "Target")]
+    format: Format,
     /// The machine's name; the old one's, or the first disk's, when not given
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     name: Option<String>,
@@ -66,6 +72,13 @@ pub(super) struct Args {
     guest: GuestArgs,
 }
 
+/// What a guest can be taken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Platform {
+    /// KVM, as libvirt runs it
+    Kvm,
+}
+
 impl Args {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let screen = &context.screen;
@@ -81,11 +94,11 @@ impl Args {
 
     fn meant(self) -> Result<Migrate, Failure> {
         let fixing = self.fixes.fixing(&self.guest, &self.disks)?;
-        let mut making = self.making;
-        making.to = making.to.or(Some(Format::Qcow2));
+        // Fixes and descriptions know one platform; a second one adds its own arm here.
+        let Platform::Kvm = self.to;
         Ok(Migrate {
             name: self.name,
-            making: making.making(&self.output)?,
+            making: self.making.making(self.format),
             decisions: self.machine.decisions(),
             into: self.output,
             allow_partial: self.allow_partial,

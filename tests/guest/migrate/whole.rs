@@ -204,6 +204,8 @@ fn the_machine_that_is_shipped_is_moved() {
         &[
             "migrate",
             "--json",
+            "--to",
+            "kvm",
             "--prove",
             vmx.to_str().unwrap(),
             "-o",

@@ -61,7 +61,7 @@ pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
 pub use machine::{MachineDisk, MachineSource, ManifestCheck, OpenMachine, Spill};
 pub use map::{MapEntry, map};
 pub use measure::{Measure, MeasureReport, Measured};
-pub use migrate::{Migrate, MigrateReport, MigrateTimes, Proof};
+pub use migrate::{Migrate, MigrateReport, MigrateTimes, Proof, ProvedBy};
 pub use reading::{ComparedReport, Comparing, DigestedReport, Digesting};
 pub use recover::{Recover, RecoveredReport};
 pub use registry::{

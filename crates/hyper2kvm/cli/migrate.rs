@@ -4,7 +4,7 @@ use super::machine::MachineArgs;
 use super::making::{MakingArgs, PaceArgs};
 use super::{Context, Outcome, exit, value};
 use crate::term::{Fields, Screen, shown};
-use h2k_convert::{Failure, Format, Migrate, MigrateReport, human};
+use h2k_convert::{Failure, Format, Migrate, MigrateReport, ProvedBy, human};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ Examples:
   hyper2kvm migrate server.ova -o out/
   hyper2kvm migrate web01/web01.vmx -o out/ --bridge br0
   hyper2kvm migrate -a first.vmdk -a second.vmdk -o out/ --name web01
-  hyper2kvm migrate --compress zstd --verify server.vmdk -o out/")]
+  hyper2kvm migrate --compress zstd --prove server.vmdk -o out/")]
 pub(super) struct Args {
     /// The disks of one guest, in their order; or the description of a machine: OVA, OVF, VMX, libvirt domain
     #[arg(value_name = "DISK", required_unless_present = "add")]
@@ -44,10 +44,13 @@ pub(super) struct Args {
     /// Go on where something cannot be fixed, and leave that as it is
     #[arg(long, help_heading = "Fixes")]
     allow_partial: bool,
-    /// Read the finished disks again and compare them with what was copied
+    /// Do not read the finished disks again to compare them with what was copied
     #[arg(long, help_heading = "Work")]
-    verify: bool,
-    /// Read sources and finished disks once more: they may differ where fixes wrote, and nowhere else
+    no_verify: bool,
+    /// Compare the finished disks with the sources, which are read once more for it, wherever no fix wrote
+    ///
+    /// Without it each byte of a source is read once, and the finished disk is compared with the digest of what was
+    /// copied then: the source, and over it the bytes that fixes wrote.
     #[arg(long, help_heading = "Work")]
     prove: bool,
     /// Start the finished machine in QEMU, where that is installed, and report whether a login prompt appears
@@ -102,7 +105,7 @@ impl Args {
             decisions: self.machine.decisions(),
             into: self.output,
             allow_partial: self.allow_partial,
-            verify: self.verify,
+            verify: !self.no_verify,
             prove: self.prove,
             workers: self.pace.workers,
             bandwidth: self.pace.bandwidth,
@@ -136,9 +139,13 @@ fn text(report: &MigrateReport, screen: &Screen) -> String {
         fields.add(
             "proved",
             format!(
-                "{} differs from its source in {} that fixes wrote",
+                "{} differs from its source in the {} that fixes wrote{}",
                 shown(&proof.target),
-                human(proof.edited)
+                human(proof.edited),
+                match proof.by {
+                    ProvedBy::Comparison => ", compared with it",
+                    _ => "",
+                }
             ),
         );
     }

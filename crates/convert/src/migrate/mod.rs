@@ -7,7 +7,7 @@ mod domain;
 mod proof;
 mod report;
 
-pub use proof::Proof;
+pub use proof::{Proof, ProvedBy};
 pub use report::{MigrateReport, MigrateTimes};
 
 use crate::failure::About;
@@ -137,9 +137,10 @@ impl Migrate {
             })?;
             if self.prove {
                 watch.phase(Phase::Compare);
-                report
-                    .proofs
-                    .push(proof::prove(fixed, number, &output, &job, stop, watch)?);
+                let proof = proof::prove(fixed, number, &output, &job, stop, watch)?;
+                report.proofs.push(proof);
+            } else if self.verify {
+                report.proofs.push(proof::verified(fixed, number, &job));
             }
             report.disks.push(copied);
         }

@@ -16,8 +16,29 @@ pub struct Proof {
     pub target: String,
     /// Bytes that fixes wrote, and that were left out of the comparison.
     pub edited: u64,
-    /// Whether everything else is as in the source.
-    pub rest_is_equal: bool,
+    /// How it was proved that the rest is as in the source.
+    pub by: ProvedBy,
+}
+
+/// How a target was proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ProvedBy {
+    /// Read again, it has the digest of what was copied: the source as it was read then, with the edits over it.
+    Digest,
+    /// Source and target were read once more and compared, wherever nothing was edited.
+    Comparison,
+}
+
+/// What is proved of a disk that was copied and verified.
+pub(super) fn verified(fixed: &Fixed, number: usize, job: &Convert) -> Proof {
+    let edits = fixed.report.edits.get(number);
+    Proof {
+        target: job.target.display().to_string(),
+        edited: edits.map_or(0, |e| e.bytes),
+        by: ProvedBy::Digest,
+    }
 }
 
 /// A disk with zeros where it was edited.
@@ -96,7 +117,7 @@ pub(super) fn prove(
     Ok(Proof {
         target: job.target.display().to_string(),
         edited: edits.bytes,
-        rest_is_equal: true,
+        by: ProvedBy::Comparison,
     })
 }
 

@@ -264,7 +264,7 @@ fn moved(asked: &Asked<'_>, ours: &Path, guest: &Guest, out: &Path) -> Result<Re
     let run = |more: &[&str]| {
         let begun = Instant::now();
         let mut command = Command::new(ours);
-        command.args(["migrate", "--quiet", "--verify", "--prove", "-o"]);
+        command.args(["migrate", "--quiet", "--prove", "-o"]);
         command.arg(out).args(["--bus", asked.bus]).args(more);
         if guest.source == guest.disk {
             // What the description of the old machine says, and a disk alone does not always.

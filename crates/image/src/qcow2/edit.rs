@@ -1,5 +1,10 @@
+use super::bitmap;
+use super::check::judge;
+use super::geometry::Geometry;
+use super::header::Header;
+use super::layout::EXTENSION_BITMAPS;
 use super::refcount::read_padded;
-use h2k_block::{BlockRead, BlockWrite, Error, HostFile, Overlay, Result};
+use h2k_block::{BlockRead, BlockWrite, Error, HostFile, Meter, Overlay, Result};
 use std::sync::Arc;
 
 /// A change to an existing image, kept apart from it until somebody commits it.
@@ -87,11 +92,25 @@ impl Draft {
         self.overlay.write_at(offset, bytes)
     }
 
+    /// Makes the file `clusters` clusters longer and says where they are.
+    pub(super) fn append(&mut self, geometry: Geometry, clusters: u64) -> Result<u64> {
+        let too_large = || Error::unsupported("the file would be larger than 2^64 bytes");
+        let offset = geometry.ceil(self.overlay.len()).ok_or_else(too_large)?;
+        let more = clusters.checked_mul(geometry.cluster()).ok_or_else(too_large)?;
+        self.extend(offset.checked_add(more).ok_or_else(too_large)?)?;
+        Ok(offset)
+    }
+
+    /// The number at `offset`, as the draft has it.
+    pub(super) fn word(&self, offset: u64) -> Result<u64> {
+        let mut bytes = [0; 8];
+        self.overlay.read_at(offset, &mut bytes)?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
     /// Writes a number, if it is another one.
     pub(super) fn set(&self, offset: u64, word: u64) -> Result<()> {
-        let mut was = [0; 8];
-        self.overlay.read_at(offset, &mut was)?;
-        if u64::from_be_bytes(was) == word {
+        if self.word(offset)? == word {
             return Ok(());
         }
         self.write(offset, &word.to_be_bytes())
@@ -102,6 +121,42 @@ impl Draft {
             overlay: self.overlay,
         }
     }
+}
+
+/// Refuses an image whose guest's disk cannot be `changed` (resized, written) in place, or is not sound.
+pub(super) fn changeable(
+    file: &dyn BlockRead,
+    header: &Header,
+    changed: &str,
+    meter: &mut Meter,
+) -> Result<()> {
+    let no = |what: &str| Err(Error::unsupported(format!("{what} is not {changed} in place")));
+    if header.corrupt() {
+        return Err(Error::corrupt("header", 72, "the image is marked corrupt")
+            .advise("repair it first: hyper2kvm check --repair all"));
+    }
+    if header.crypt_method != 0 {
+        return no("an encrypted image");
+    }
+    if header.external() {
+        return no("an image with an external data file");
+    }
+    if header.extension(EXTENSION_BITMAPS).is_some() && !bitmap::list(file, header, meter)?.bitmaps.is_empty()
+    {
+        return no("an image with bitmaps")
+            .map_err(|e: Error| e.advise("remove the bitmaps first: qemu-img bitmap --remove IMAGE NAME"));
+    }
+    let (check, _) = judge(file, header, meter.clone())?;
+    if check.errors > 0 {
+        let first = check.findings.first().map_or("", |f| f.what.as_str());
+        return Err(Error::corrupt(
+            "image",
+            0,
+            format!("has {} errors (the first: {first})", check.errors),
+        )
+        .advise("repair it first: hyper2kvm check --repair all"));
+    }
+    Ok(())
 }
 
 fn overlay(file: &Arc<dyn HostFile>, len: u64) -> Overlay {

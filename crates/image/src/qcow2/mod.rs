@@ -19,7 +19,7 @@
 //! * `layout` has the bytes, `header` and `entry` turn them into values, `geometry` does the arithmetic
 //! * `open`, `tables`, `disk` read; `snapshot` and `bitmap` list
 //! * `options`, `place`, `sink` make a new image: the placer chooses places in order, the sink moves bytes
-//! * `check` counts references, `repair` and `resize` make an `edit` of an existing image
+//! * `check` counts references, `repair`, `resize` and `overwrite` make an `edit` of an existing image
 
 mod bitmap;
 mod check;
@@ -31,6 +31,7 @@ mod header;
 mod layout;
 mod open;
 mod options;
+mod overwrite;
 mod place;
 mod refcount;
 mod repair;
@@ -44,6 +45,7 @@ pub use check::check;
 pub use edit::Edit;
 pub(crate) use open::{open, probe};
 pub use options::{Backing, Compression, Options, Preallocation};
+pub use overwrite::overwrite;
 pub use repair::{Repair, Repaired, repair};
 pub use resize::{Shrink, resize};
 pub(crate) use sink::create;

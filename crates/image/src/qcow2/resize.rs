@@ -1,10 +1,8 @@
-use super::bitmap;
-use super::check::judge;
-use super::edit::{Draft, Edit};
+use super::edit::{Draft, Edit, changeable};
 use super::entry::Cluster;
 use super::geometry::Geometry;
 use super::header::{Header, Table};
-use super::layout::{COPIED, EXTENSION_BITMAPS, MAX_L1_BYTES, OFFSET_MASK, ZERO};
+use super::layout::{COPIED, MAX_L1_BYTES, OFFSET_MASK, ZERO};
 use super::refcount::read_padded;
 use super::repair::{Repair, settle};
 use h2k_block::{BlockRead, Class, Error, HostFile, Limits, Meter, Result, is_zero};
@@ -33,17 +31,8 @@ pub enum Shrink {
 pub fn resize(file: Arc<dyn HostFile>, len: u64, shrink: Shrink, limits: &Limits) -> Result<Edit> {
     let mut meter = Meter::new(*limits);
     let header = Header::read(&*file, &mut meter)?;
-    refuse(&*file, &header, len, &mut meter)?;
-    let (check, _) = judge(&*file, &header, meter.clone())?;
-    if check.errors > 0 {
-        let first = check.findings.first().map_or("", |f| f.what.as_str());
-        return Err(Error::corrupt(
-            "image",
-            0,
-            format!("has {} errors (the first: {first})", check.errors),
-        )
-        .advise("repair it first: hyper2kvm check --repair all"));
-    }
+    refuse(&header, len)?;
+    changeable(&*file, &header, "resized", &mut meter)?;
     let mut draft = Draft::new(file);
     if len == header.size {
         return Ok(draft.finish());
@@ -64,31 +53,17 @@ pub fn resize(file: Arc<dyn HostFile>, len: u64, shrink: Shrink, limits: &Limits
     Ok(draft.finish())
 }
 
-fn refuse(file: &dyn BlockRead, header: &Header, len: u64, meter: &mut Meter) -> Result<()> {
-    let no = |what: &str| Err(Error::unsupported(format!("{what} cannot be resized")));
-    if header.corrupt() {
-        return Err(Error::corrupt("header", 72, "the image is marked corrupt")
-            .advise("repair it first: hyper2kvm check --repair all"));
-    }
+fn refuse(header: &Header, len: u64) -> Result<()> {
     if !len.is_multiple_of(512) {
         return Err(Error::new(
             Class::Invalid,
             format!("a disk of {len} bytes asked; the size has to be a multiple of 512"),
         ));
     }
-    if header.crypt_method != 0 {
-        return no("an encrypted image");
-    }
-    if header.external() {
-        return no("an image with an external data file");
-    }
-    if header.extension(EXTENSION_BITMAPS).is_some() && !bitmap::list(file, header, meter)?.bitmaps.is_empty()
-    {
-        return no("an image with bitmaps")
-            .map_err(|e: Error| e.advise("remove the bitmaps first: qemu-img bitmap --remove IMAGE NAME"));
-    }
     if header.nb_snapshots > 0 && header.version == 2 {
-        return no("an image of version 2 with internal snapshots, which do not know their own size,");
+        return Err(Error::unsupported(
+            "an image of version 2 with internal snapshots, which do not know their own size, is not resized",
+        ));
     }
     if header.geometry.l1_entries(len).saturating_mul(8) > MAX_L1_BYTES {
         return Err(Error::unsupported(format!(
@@ -187,7 +162,7 @@ impl Work<'_> {
     fn has_missing_tables(&self, len: u64) -> Result<bool> {
         let first = len.wrapping_shr(self.header.geometry.span_bits());
         for index in first..self.header.geometry.l1_entries(self.header.size) {
-            if self.word(self.header.l1.at(index))? == 0 {
+            if self.draft.word(self.header.l1.at(index))? == 0 {
                 return Ok(true);
             }
         }
@@ -289,7 +264,9 @@ impl Work<'_> {
         let old = self.header.l1;
         let bytes = self.meter.bytes(old.entries.saturating_mul(8), "L1 table")?;
         let table = read_padded(self.draft.file(), old.offset, bytes)?;
-        let offset = self.append(geometry.clusters(entries.saturating_mul(8)))?;
+        let offset = self
+            .draft
+            .append(geometry, geometry.clusters(entries.saturating_mul(8)))?;
         self.draft.write(offset, &table)?;
         self.header.l1 = Table { offset, entries };
         let entries = u32::try_from(entries)
@@ -323,7 +300,7 @@ impl Work<'_> {
         // Tables that are missing are made all at once.
         let mut missing = 0_u64;
         for index in first.wrapping_shr(geometry.l2_bits())..geometry.l1_entries(end_of(geometry, end)) {
-            let there = self.word(self.header.l1.at(index))? & OFFSET_MASK != 0;
+            let there = self.draft.word(self.header.l1.at(index))? & OFFSET_MASK != 0;
             missing = missing.saturating_add(u64::from(!there));
         }
         let entries = end.saturating_sub(first).wrapping_shl(geometry.entry_bits());
@@ -332,14 +309,14 @@ impl Work<'_> {
             entries.saturating_add(tables),
             "zero clusters over the backing file",
         )?;
-        let mut fresh = self.append(missing)?;
+        let mut fresh = self.draft.append(geometry, missing)?;
         let mut guest = first;
         while guest < end {
             let index = guest.wrapping_shr(geometry.l2_bits());
             let table_end = index.saturating_add(1).saturating_mul(per_table).min(end);
             let n = table_end.saturating_sub(guest);
             let at = self.header.l1.at(index);
-            let mut table = self.word(at)? & OFFSET_MASK;
+            let mut table = self.draft.word(at)? & OFFSET_MASK;
             if table == 0 {
                 table = fresh;
                 fresh = fresh.saturating_add(geometry.cluster());
@@ -352,23 +329,6 @@ impl Work<'_> {
             guest = table_end;
         }
         Ok(())
-    }
-
-    /// Makes the file `clusters` clusters longer and says where they are.
-    fn append(&mut self, clusters: u64) -> Result<u64> {
-        let geometry = self.header.geometry;
-        let too_large = || Error::unsupported("the file would be larger than 2^64 bytes");
-        let offset = geometry.ceil(self.draft.file().len()).ok_or_else(too_large)?;
-        let more = clusters.checked_mul(geometry.cluster()).ok_or_else(too_large)?;
-        self.draft
-            .extend(offset.checked_add(more).ok_or_else(too_large)?)?;
-        Ok(offset)
-    }
-
-    fn word(&self, at: u64) -> Result<u64> {
-        let mut bytes = [0; 8];
-        self.draft.file().read_at(at, &mut bytes)?;
-        Ok(u64::from_be_bytes(bytes))
     }
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod common;
 mod corpus;
 mod mutate;
+mod overwrite;
 mod reader;
 mod repair;
 mod resize;

@@ -4,6 +4,8 @@ use h2k_copy::Event;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
+    /// Finding out what the guest is and what it needs; nothing is counted.
+    Look,
     /// Moving the guest's bytes to the target.
     Copy,
     /// Reading to compare.
@@ -12,6 +14,8 @@ pub enum Phase {
     Digest,
     /// Reading the finished target again.
     Verify,
+    /// Waiting for a machine to come up; nothing is counted.
+    Boot,
 }
 
 /// Watches a job. Called from worker threads too.

@@ -1,6 +1,7 @@
 use super::fixing::{self, FixArgs};
 use super::guest::GuestArgs;
 use super::{Context, Outcome, exit};
+use h2k_convert::{Phase, Watch};
 use std::path::PathBuf;
 
 /// Say what would be changed in a guest so that it boots on KVM
@@ -42,10 +43,11 @@ impl Args {
             screen.say(&fixing::list(screen.out));
             return Ok(exit::DONE);
         }
-        let fixed = self
-            .fixes
-            .fixing(&self.guest, &self.disks)?
-            .run(context.stop.flag())?;
+        let job = self.fixes.fixing(&self.guest, &self.disks)?;
+        let fixed = context.watched(|stop, progress| {
+            progress.phase(Phase::Look);
+            job.run(stop)
+        })?;
         if screen.json {
             screen.document(&fixed.report);
         } else {

@@ -62,14 +62,19 @@ impl Watch for Progress {
             *state = State {
                 drawn: state.drawn,
                 label: match phase {
+                    Phase::Look => "looking into the guest",
                     Phase::Copy => "copying",
                     Phase::Compare => "comparing",
                     Phase::Digest => "reading",
                     Phase::Verify => "verifying",
+                    Phase::Boot => "waiting for the machine to come up",
                     _ => "working",
                 },
                 ..State::new(state.style)
             };
+            if matches!(phase, Phase::Look | Phase::Boot) {
+                state.announce();
+            }
         }
     }
 }
@@ -109,6 +114,12 @@ impl State {
         self.drawn = Some(now);
         let line = self.line(now, width());
         let _gone = write!(std::io::stderr().lock(), "\r\x1b[K{line}");
+    }
+
+    /// Shows what is being done, where there is no telling how far it is.
+    fn announce(&mut self) {
+        self.drawn = Some(Instant::now());
+        let _gone = write!(std::io::stderr().lock(), "\r\x1b[K{} ...", self.label);
     }
 
     fn clear(&mut self) {

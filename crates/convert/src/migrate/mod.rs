@@ -63,6 +63,7 @@ impl Migrate {
         let mut fixing = std::mem::take(&mut self.fixing);
         fixing.guest.check_manifest = true;
         fixing.guest.spill.get_or_insert_with(|| self.into.clone());
+        watch.phase(Phase::Look);
         let done = fixing.run(stop).and_then(|fixed| {
             clear(&fixed.report, self.allow_partial)?;
             self.copy(&fixed, begun, stop, watch)
@@ -154,6 +155,9 @@ impl Migrate {
         let text = report.text()?;
         store(&*file, &text).about(&path)?;
         output.commit().about(&self.into)?;
+        if self.boot_test.is_some() {
+            watch.phase(Phase::Boot);
+        }
         self.boot(&mut report, fixed, &path, stop)?;
         Ok(report)
     }

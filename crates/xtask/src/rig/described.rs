@@ -1,7 +1,7 @@
 //! A guest as VMware's tools export it: its disk packed as streamOptimized VMDK, and the description of its machine.
 
-use super::migrate::fact;
 use super::tool;
+use super::verdict::fact;
 use crate::run::show;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ mod described;
 mod migrate;
 mod mounted;
 mod vary;
+mod verdict;
 
 pub use capture::capture;
 pub use migrate::migrate;

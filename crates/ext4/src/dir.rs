@@ -116,7 +116,7 @@ impl Form {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn stored_hash(&self, area: &[u8], pos: usize, name_len: usize, end: usize) -> Option<Hash> {
+    pub(crate) fn stored_hash(&self, area: &[u8], pos: usize, name_len: usize, end: usize) -> Option<Hash> {
         if !self.stored_hash {
             return None;
         }

@@ -7,8 +7,10 @@ use h2k_block::{Error, Result};
 pub(crate) mod compat {
     pub(crate) const HAS_JOURNAL: u32 = 0x4;
     pub(crate) const EXT_ATTR: u32 = 0x8;
+    pub(crate) const RESIZE_INODE: u32 = 0x10;
     pub(crate) const DIR_INDEX: u32 = 0x20;
     pub(crate) const SPARSE_SUPER2: u32 = 0x200;
+    pub(crate) const ORPHAN_FILE: u32 = 0x1000;
 }
 
 /// `s_feature_incompat`.
@@ -51,8 +53,11 @@ pub(crate) mod ro_compat {
     pub(crate) const BTREE_DIR: u32 = 0x4;
     pub(crate) const HUGE_FILE: u32 = 0x8;
     pub(crate) const GDT_CSUM: u32 = 0x10;
+    pub(crate) const DIR_NLINK: u32 = 0x20;
     pub(crate) const BIGALLOC: u32 = 0x200;
     pub(crate) const METADATA_CSUM: u32 = 0x400;
+    pub(crate) const SHARED_BLOCKS: u32 = 0x4000;
+    pub(crate) const VERITY: u32 = 0x8000;
     pub(crate) const ORPHAN_PRESENT: u32 = 0x1_0000;
 }
 

@@ -101,7 +101,7 @@ impl Index {
     }
 
     /// Hash of entry `n`; the first one has none and counts from zero.
-    fn hash(&self, block: &[u8], n: usize) -> u32 {
+    pub(crate) fn hash(&self, block: &[u8], n: usize) -> u32 {
         if n == 0 {
             return 0;
         }

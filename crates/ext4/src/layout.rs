@@ -129,6 +129,12 @@ pub(crate) const JNL_BACKUP_BLOCKS: u8 = 1;
 
 /// The root directory's inode.
 pub(crate) const ROOT_INO: u32 = 2;
+/// The list of bad blocks.
+pub(crate) const BADBLOCKS_INO: u32 = 1;
+/// The blocks that are kept for more group descriptors.
+pub(crate) const RESIZE_INO: u32 = 7;
+/// The journal.
+pub(crate) const JOURNAL_INO: u32 = 8;
 /// First inode that is not reserved, in revision 0.
 pub(crate) const GOOD_OLD_FIRST_INO: u32 = 11;
 /// Size of an inode in revision 0, and of the part every inode has.
@@ -215,10 +221,13 @@ const _: () = assert!(size_of::<InodeExtra>() == 32);
 
 /// `i_flags` this reader acts on.
 pub(crate) mod inode_flag {
+    pub(crate) const IMMUTABLE: u32 = 0x10;
+    pub(crate) const APPEND: u32 = 0x20;
     pub(crate) const ENCRYPT: u32 = 0x800;
     pub(crate) const INDEX: u32 = 0x1000;
     pub(crate) const HUGE_FILE: u32 = 0x4_0000;
     pub(crate) const EXTENTS: u32 = 0x8_0000;
+    pub(crate) const VERITY: u32 = 0x10_0000;
     pub(crate) const EA_INODE: u32 = 0x20_0000;
     pub(crate) const INLINE_DATA: u32 = 0x1000_0000;
     pub(crate) const CASEFOLD: u32 = 0x4000_0000;

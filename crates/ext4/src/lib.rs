@@ -15,11 +15,14 @@
 //! Sources: the kernel's `Documentation/filesystems/ext4/*.rst` and `Documentation/filesystems/fscrypt.rst`; the
 //! names of structures and fields are theirs. What is read, refused and proved is in `docs/formats/ext4.md`.
 //!
-//! Non-goals: checking a filesystem (only what is read is verified), deleted files, decryption.
+//! [`check`] judges a filesystem's structure, as `e2fsck -fn` does, and changes nothing.
+//!
+//! Non-goals: repairing a filesystem, deleted files, decryption.
 
 mod backup;
 mod blocks;
 mod bytes;
+mod check;
 mod checksum;
 mod crypt;
 mod dir;
@@ -43,6 +46,7 @@ mod warnings;
 mod write;
 mod xattr;
 
+pub use check::check;
 pub use open::{Journal, open, open_with, probe};
 pub use volume::Ext4;
 pub use write::{Ext4Writer, open_writer};

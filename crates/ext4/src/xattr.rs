@@ -90,6 +90,22 @@ pub(crate) fn parse<'a>(area: &'a [u8], first: usize, base: usize, place: u64) -
     }
 }
 
+/// `e_hash`: name byte by byte, then the value in words. Bytes past ASCII were once taken as `signed`.
+pub(crate) fn entry_hash(name: &[u8], value: &[u8], signed: bool) -> u32 {
+    let widen = |byte: u8| match signed {
+        true => u32::from_ne_bytes(i32::from(i8::from_ne_bytes([byte])).to_ne_bytes()),
+        false => u32::from(byte),
+    };
+    let hash = name.iter().fold(0_u32, |h, b| h.rotate_left(5) ^ widen(*b));
+    value.chunks(4).fold(hash, |hash, word| {
+        let mut four = [0; 4];
+        for (to, from) in four.iter_mut().zip(word) {
+            *to = *from;
+        }
+        hash.rotate_left(16) ^ u32::from_le_bytes(four)
+    })
+}
+
 /// The attributes inside an inode's record.
 pub(crate) fn in_inode(inode: &Inode) -> Result<Vec<Attr<'_>>> {
     let Some(start) = inode.xattrs_at() else {

@@ -6,14 +6,25 @@ use super::raw::{get32, put32, wide};
 use crate::feature::ro_compat;
 use crate::inode::Inode;
 use crate::layout::inode_flag;
+use crate::volume::Ext4;
 use h2k_block::{Class, Error, Result};
 use h2k_fs::FileKind;
 use std::collections::BTreeSet;
 
 /// `ob_magic`.
-const MAGIC: u32 = 0x0b10_ca04;
+pub(crate) const MAGIC: u32 = 0x0b10_ca04;
 /// Bytes of the tail: magic and checksum.
-const TAIL: usize = 8;
+pub(crate) const TAIL: usize = 8;
+
+impl Ext4 {
+    /// The checksum of a block of the orphan file: the inode's seed, the block's number, its slots.
+    pub(crate) fn orphan_sum(&self, file: &Inode, block: u64, bytes: &[u8]) -> Option<u32> {
+        let seed = self.inode_seed(file)?;
+        let slots = bytes.get(..bytes.len().saturating_sub(TAIL))?;
+        let sum = crate::checksum::crc32c(seed.0, &block.to_le_bytes());
+        Some(crate::checksum::crc32c(sum, slots))
+    }
+}
 
 impl Ext4Writer {
     /// Empties the orphan list and the orphan file.
@@ -99,7 +110,7 @@ impl Ext4Writer {
                         put32(&mut bytes, at, 0);
                     }
                 }
-                if let Some(sum) = self.orphan_sum(&file, block, &bytes) {
+                if let Some(sum) = self.fs.orphan_sum(&file, block, &bytes) {
                     put32(&mut bytes, size.saturating_sub(4), sum);
                 }
                 self.put(block, &bytes)?;
@@ -108,17 +119,9 @@ impl Ext4Writer {
         Ok(())
     }
 
-    /// A block's checksum: the inode's seed, the block's number, its slots.
-    fn orphan_sum(&self, file: &Inode, block: u64, bytes: &[u8]) -> Option<u32> {
-        let seed = self.fs.inode_seed(file)?;
-        let slots = bytes.get(..bytes.len().saturating_sub(TAIL))?;
-        let sum = crate::checksum::crc32c(seed.0, &block.to_le_bytes());
-        Some(crate::checksum::crc32c(sum, slots))
-    }
-
     fn check_orphan_block(&self, file: &Inode, block: u64, bytes: &[u8]) -> Result<()> {
         let found = get32(bytes, bytes.len().saturating_sub(4));
-        match self.orphan_sum(file, block, bytes) {
+        match self.fs.orphan_sum(file, block, bytes) {
             Some(expected) if expected != found => Err(Error::new(
                 Class::Corrupt,
                 format!("checksum {found:#010x}, computed {expected:#010x}"),

@@ -8,7 +8,7 @@ use super::space::Wish;
 use crate::feature::incompat;
 use crate::inode::Inode;
 use crate::layout::{XATTR_MAGIC, inode_flag};
-use crate::xattr::{SYSTEM, parse, prefix};
+use crate::xattr::{SYSTEM, entry_hash, parse, prefix};
 use h2k_block::{Class, Error, Result};
 use h2k_fs::{FileKind, Node};
 
@@ -51,22 +51,6 @@ fn stored_name(full: &[u8]) -> Option<(u8, &[u8])> {
     })
 }
 
-/// `e_hash`: name byte by byte, then the value in words.
-fn entry_hash(own: &Own) -> u32 {
-    let mut hash = own
-        .name
-        .iter()
-        .fold(0_u32, |h, b| h.rotate_left(5) ^ u32::from(*b));
-    for word in own.value.chunks(4) {
-        let mut four = [0; 4];
-        for (to, from) in four.iter_mut().zip(word) {
-            *to = *from;
-        }
-        hash = hash.rotate_left(16) ^ u32::from_le_bytes(four);
-    }
-    hash
-}
-
 /// Lays attributes out in `area`: entries from `first` on, values from the end down, offsets from `base`. `false` when
 /// they do not fit. Hashes are kept in blocks only.
 fn pack(area: &mut [u8], first: usize, base: usize, all: &[Own], hashes: bool) -> bool {
@@ -97,7 +81,11 @@ fn pack(area: &mut [u8], first: usize, base: usize, all: &[Own], hashes: bool) -
         }
         put32(area, at.saturating_add(4), own.inode);
         put32(area, at.saturating_add(8), low32(wide(own.value.len())));
-        let hash = if hashes { entry_hash(own) } else { 0 };
+        let hash = if hashes {
+            entry_hash(&own.name, &own.value, false)
+        } else {
+            0
+        };
         put32(area, at.saturating_add(12), hash);
         put(area, at.saturating_add(ENTRY), &own.name);
         put(area, end, &own.value);
@@ -296,9 +284,9 @@ impl Ext4Writer {
             put32(&mut bytes, 0, XATTR_MAGIC);
             put32(&mut bytes, 4, 1);
             put32(&mut bytes, 8, 1);
-            let hash = all
-                .iter()
-                .fold(0_u32, |h, own| h.rotate_left(16) ^ entry_hash(own));
+            let hash = all.iter().fold(0_u32, |h, own| {
+                h.rotate_left(16) ^ entry_hash(&own.name, &own.value, false)
+            });
             put32(&mut bytes, 12, hash);
             self.put_outer(acl, &mut bytes)?;
         }

@@ -57,7 +57,6 @@ pub(crate) mod ro_compat {
     pub(crate) const BIGALLOC: u32 = 0x200;
     pub(crate) const METADATA_CSUM: u32 = 0x400;
     pub(crate) const SHARED_BLOCKS: u32 = 0x4000;
-    pub(crate) const VERITY: u32 = 0x8000;
     pub(crate) const ORPHAN_PRESENT: u32 = 0x1_0000;
 }
 

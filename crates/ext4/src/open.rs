@@ -114,6 +114,7 @@ fn assemble(disk: Arc<dyn BlockRead>, found: Found, limits: &Limits, warnings: W
         facts,
         maps_hold: true,
         replayed: None,
+        torn: None,
         aborted: false,
     }
 }
@@ -197,6 +198,7 @@ fn recover(
         // As found on the volume: `needs_recovery` is one of them.
         facts: fs.facts,
         maps_hold: outcome.damage.is_none(),
+        torn: outcome.damage.map(|damage| damage.to_string()),
         replayed: Some(outcome.next),
         aborted,
         ..opened

@@ -31,6 +31,8 @@ pub struct Ext4 {
     pub(crate) maps_hold: bool,
     /// Number of the transaction that comes next, if the journal was replayed.
     pub(crate) replayed: Option<u32>,
+    /// What ended the replayed journal early.
+    pub(crate) torn: Option<String>,
     /// The replayed journal had been aborted with an error.
     pub(crate) aborted: bool,
 }

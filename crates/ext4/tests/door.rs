@@ -34,3 +34,11 @@ pub fn knock_disk(disk: Arc<dyn BlockRead>) {
         }
     }
 }
+
+/// Checks the structure of what is on `disk`. A clean answer has to be a filesystem that opens.
+pub fn check_disk(disk: Arc<dyn BlockRead>) {
+    let found = h2k_ext4::check(disk.clone(), &LIMITS);
+    if found.is_ok_and(|found| found.is_clean()) {
+        assert!(h2k_ext4::open(disk, &LIMITS).is_ok());
+    }
+}

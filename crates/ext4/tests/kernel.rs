@@ -1,7 +1,7 @@
 //! Independent readers: the kernel through loop mounts, debugfs where it does not help.
 
 use crate::tree::Size;
-use h2k_block::{Access, FileDisk, Kind, Limits, Meter, Sharing};
+use h2k_block::{Access, BlockRead, FileDisk, Kind, Limits, Meter, Sharing};
 use h2k_ext4::{Ext4, Journal};
 use h2k_fs::{FsRead, Node, Stat, resolve, walk};
 use h2k_testkit::listing::{self, Options};
@@ -84,9 +84,12 @@ pub fn kernel_helps() -> bool {
     })
 }
 
+pub fn file(image: &Path) -> Arc<dyn BlockRead> {
+    Arc::new(FileDisk::open(image, Access::Read, Sharing::Force).unwrap())
+}
+
 pub fn open(image: &Path, journal: Journal) -> Ext4 {
-    let disk = FileDisk::open(image, Access::Read, Sharing::Force).unwrap();
-    h2k_ext4::open_with(Arc::new(disk), &Limits::default(), journal).unwrap()
+    h2k_ext4::open_with(file(image), &Limits::default(), journal).unwrap()
 }
 
 pub fn against_debugfs(image: &Path, dump: &Path) {

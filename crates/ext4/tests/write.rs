@@ -2,7 +2,7 @@
 
 use crate::kernel::{LITTLE, Scratch, aloud, kernel_helps};
 use crate::tree;
-use h2k_block::{Limits, MemDisk, Overlay};
+use h2k_block::{BlockRead, Limits, MemDisk, Overlay};
 use h2k_ext4::{Ext4Writer, open_writer};
 use h2k_fs::{FsRead, FsWrite};
 use h2k_testkit::listing::{self, Options};
@@ -37,7 +37,15 @@ impl Subject {
     pub fn judge(&mut self, when: &str) {
         self.fs.settle().unwrap();
         judge(&self.over, &self.image, ("e2fsck", "-fn"), when);
+        clean(self.over.clone(), when);
     }
+}
+
+/// Our own check has nothing to say either.
+#[track_caller]
+pub fn clean(disk: Arc<dyn BlockRead>, when: &str) {
+    let found = h2k_ext4::check(disk, &Limits::default()).unwrap();
+    assert!(found.findings.is_empty(), "{when}: {:#?}", found.findings);
 }
 
 pub fn same_tree(model: &dyn FsRead, ours: &dyn FsRead, when: &str) {
@@ -102,6 +110,7 @@ fn random(options: &str, size: &str, seed: u64, steps: u64) {
             Err(why) => aloud(&format!("{options}: not mounted here ({why})")),
         }
         oracle::ok("e2fsck", &["-fn", image.to_str().unwrap()]);
+        clean(crate::kernel::file(&image), options);
     }
 }
 

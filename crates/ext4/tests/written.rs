@@ -636,6 +636,9 @@ fn images_of_the_corpus_are_written_to_or_refused() {
             Ok(()) => {
                 written += 1;
                 judge(&over, &image, ("e2fsck", "-fn"), &case.path);
+                let errors = |disk| h2k_ext4::check(disk, &Limits::default()).unwrap().errors;
+                let before = errors(Arc::new(MemDisk::new(bytes.clone())));
+                assert_eq!(errors(over), before, "{}", case.path);
             }
             Err(e) => {
                 println!("{}: {e}", case.path);

@@ -1,7 +1,8 @@
 //! A device of the guest with everything it can be called by.
 
+use crate::checker;
 use crate::open::{self, Opened};
-use h2k_block::{BlockRead, Class, Error, Limits, Result};
+use h2k_block::{BlockRead, Class, Error, Findings, Limits, Result};
 use h2k_fs::FsRead;
 use h2k_volume::{Kind, Luks, Partition, Usage, Volume};
 use std::sync::{Arc, OnceLock};
@@ -188,6 +189,16 @@ impl Device {
     }
 
     fn open_now(&self, peers: &[&Self], limits: &Limits) -> Result<Opened> {
+        let kind = self.files()?;
+        let disks: Vec<Arc<dyn BlockRead>> = std::iter::once(self)
+            .chain(peers.iter().copied())
+            .filter_map(|d| d.disk.as_ref().map(Arc::clone))
+            .collect();
+        open::open(kind, &disks, limits)
+    }
+
+    /// What kind of filesystem it holds.
+    fn files(&self) -> Result<&'static str> {
         if self.locked {
             return Err(
                 Error::new(Class::Refused, "it is encrypted, and no key was given").advise(format!(
@@ -202,10 +213,20 @@ impl Device {
         if !self.holds_files {
             return Err(Error::unsupported(format!("it holds {kind}, and no files")));
         }
-        let disks: Vec<Arc<dyn BlockRead>> = std::iter::once(self)
-            .chain(peers.iter().copied())
-            .filter_map(|d| d.disk.as_ref().map(Arc::clone))
-            .collect();
-        open::open(kind, &disks, limits)
+        Ok(kind)
+    }
+
+    /// Checks the structure of the filesystem it holds, as the filesystem's own `fsck` would, and changes nothing. What
+    /// is wrong is in the answer; an error means that the check could not be done.
+    ///
+    /// # Errors
+    /// [`Class::Refused`] when it is encrypted; [`Class::Unsupported`], with the kind's name, when it holds nothing
+    /// that is checked ([`crate::can_check`]); else as the filesystem's own `check`.
+    pub fn check(&self, limits: &Limits) -> Result<Findings> {
+        let checked = self.files().and_then(|kind| match &self.disk {
+            Some(disk) => checker::check(kind, disk.clone(), limits),
+            None => Err(Error::unsupported("it is not there")),
+        });
+        checked.map_err(|e| e.through(self.name.clone()))
     }
 }

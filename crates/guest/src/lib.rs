@@ -14,7 +14,7 @@
 //! * [`Look`] reads files to learn from them, and tells where each [`Fact`] was read and what could not be.
 //! * [`registry`] opens the hives of a Windows guest and asks them for facts.
 //! * [`Tree`] is the result: several filesystems under one root, asked by path or by [`Place`].
-//! * [`open_writer`] opens one filesystem for writing into an overlay.
+//! * [`open_writer`] opens one filesystem for writing into an overlay; [`Device::check`] checks the structure of one.
 //!
 //! Nothing else is written: a journal is replayed in memory. A path is resolved inside the tree and nowhere else; there is
 //! no outside that a link could lead to. Names are bytes.
@@ -24,6 +24,7 @@
 mod assemble;
 mod assembly;
 pub mod calls;
+mod checker;
 mod content;
 mod device;
 mod fstab;
@@ -43,6 +44,7 @@ mod writer;
 
 pub use assemble::{Assembled, LeftOut};
 pub use assembly::Assembly;
+pub use checker::can_check;
 pub use content::FilesystemFacts;
 pub use device::Device;
 pub use fstab::{FstabLine, fstab};

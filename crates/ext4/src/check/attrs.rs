@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::bytes::at;
-use crate::feature::incompat;
+use crate::feature::{compat, incompat};
 use crate::inode::Inode;
 use crate::layout::{XATTR_MAGIC, XattrEntry, XattrHeader, inode_flag};
 use crate::write::raw::{get32, wide};
@@ -13,6 +13,27 @@ const BLOCK: &str = "extended attribute block";
 /// What remembering a block of attributes, a value, a byte range costs.
 const BOOK_BYTES: u64 = 32;
 
+/// `e_name_index` of the encryption context.
+const ENCRYPTION: u8 = 9;
+
+/// A block of attributes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shared {
+    /// How many inodes it says share it, and how many were found.
+    said: u32,
+    found: u32,
+    /// Blocks that values in inodes of their own take.
+    values: u64,
+}
+
+/// An inode that holds a value.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uses {
+    pub(super) count: u64,
+    /// Whether it names its only owner.
+    pub(super) owned: bool,
+}
+
 impl Check<'_> {
     /// The attribute block of `inode`: how many blocks it takes.
     pub(super) fn outer_attributes(&mut self, inode: &Inode) -> Result<u64> {
@@ -20,10 +41,19 @@ impl Check<'_> {
         if number == 0 {
             return Ok(0);
         }
+        if !self.fs.geo.has_compat(compat::EXT_ATTR) {
+            self.error("inode", inode.place, || {
+                format!(
+                    "inode {}: attributes in block {number} without ext_attr",
+                    inode.number
+                )
+            });
+            return Ok(0);
+        }
         let ratio = self.ratio();
-        if let Some((_, found)) = self.attributes.get_mut(&number) {
-            *found = found.saturating_add(1);
-            return Ok(ratio);
+        if let Some(held) = self.attributes.get_mut(&number) {
+            held.found = held.found.saturating_add(1);
+            return Ok(ratio.saturating_add(held.values));
         }
         let blocks = &self.fs.blocks;
         let place = blocks.offset(number);
@@ -47,7 +77,6 @@ impl Check<'_> {
             return Ok(0);
         }
         self.meter.bytes(BOOK_BYTES, BLOCK)?;
-        self.attributes.insert(number, (header.refcount.get(), 1));
         self.claim(inode, number, 1, BLOCK)?;
         if let Some(seed) = self.fs.geo.seed {
             let (found, expected) = (header.checksum.get(), seed.xattr_block(number, &held));
@@ -57,12 +86,18 @@ impl Check<'_> {
                 });
             }
         }
-        self.entries(inode, &held, 32, 0, place, true)?;
-        Ok(ratio)
+        let values = self.entries(inode, &held, 32, 0, place, true)?;
+        let shared = Shared {
+            said: header.refcount.get(),
+            found: 1,
+            values,
+        };
+        self.attributes.insert(number, shared);
+        Ok(ratio.saturating_add(values))
     }
 
-    /// The attributes behind the fields of `inode`.
-    pub(super) fn inner_attributes(&mut self, inode: &Inode) -> Result<()> {
+    /// The attributes behind the fields of `inode`: how many blocks their values take elsewhere.
+    pub(super) fn inner_attributes(&mut self, inode: &Inode) -> Result<u64> {
         let extra = usize::from(inode.extra_isize);
         if inode.raw.len() > 128 && (extra != 0 && extra < 4 || extra > inode.raw.len().saturating_sub(128)) {
             self.error("inode", inode.place, || {
@@ -72,20 +107,21 @@ impl Check<'_> {
                     inode.raw.len()
                 )
             });
-            return Ok(());
+            return Ok(0);
         }
         let Some(start) = inode.xattrs_at() else {
-            return Ok(());
+            return Ok(0);
         };
         let area = inode.raw.get(start..).unwrap_or_default();
         if get32(area, 0) != XATTR_MAGIC {
-            return Ok(());
+            return Ok(0);
         }
         let place = inode.place.saturating_add(wide(start));
         self.entries(inode, area, 4, 4, place, false)
     }
 
-    /// The entries of `area`: names and values inside it, values that do not overlap, hashes.
+    /// The entries of `area`: names and values inside it, values that do not overlap, hashes. How many blocks values in
+    /// inodes of their own take.
     fn entries(
         &mut self,
         inode: &Inode,
@@ -94,11 +130,15 @@ impl Check<'_> {
         base: usize,
         place: u64,
         hashed: bool,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let all = match parse(area, first, base, place) {
             Ok(all) => all,
-            Err(e) => return self.damage("extended attribute", e),
+            Err(e) => {
+                self.damage("extended attribute", e)?;
+                return Ok(0);
+            }
         };
+        let mut elsewhere = 0_u64;
         self.meter.steps(wide(all.len()), "extended attribute")?;
         let mut pos = first;
         let mut taken: Vec<(usize, usize)> = Vec::new();
@@ -112,16 +152,30 @@ impl Check<'_> {
                 .saturating_add(attr.name.len())
                 .next_multiple_of(4);
             let start = base.saturating_add(usize::from(entry.value_offs.get()));
+            let cluster = self.fs.geo.block_size().saturating_mul(self.ratio());
+            let uses = if attr.inode == 0 {
+                None
+            } else {
+                Some(self.value(inode, attr)?)
+            };
+            // The old way, values count for nobody.
+            if uses.is_some_and(|(_, owned)| !owned) {
+                let clusters = u64::from(attr.size).div_ceil(cluster);
+                elsewhere = elsewhere.saturating_add(clusters.saturating_mul(self.ratio()));
+            }
+            if attr.index == ENCRYPTION && attr.name == b"c" {
+                self.encryption(inode, attr, here);
+            }
             if attr.inode == 0 && !attr.value.is_empty() {
                 taken.push((start, start.saturating_add(attr.value.len().next_multiple_of(4))));
             }
-            let hash = entry.hash.get();
-            let expected = self.hash(inode, attr)?;
+            let said = entry.hash.get();
+            let expected = hash(attr, uses.map(|(sum, _)| sum));
             // In the inode, a hash of zero means none.
-            if (hashed || hash != 0) && !expected.contains(&hash) {
+            if (hashed || said != 0) && !expected.contains(&said) {
                 self.error("extended attribute", here, || {
                     format!(
-                        "inode {}: hash {hash:#010x}, computed {:#010x}",
+                        "inode {}: hash {said:#010x}, computed {:#010x}",
                         inode.number, expected[0]
                     )
                 });
@@ -142,21 +196,26 @@ impl Check<'_> {
             }
             free = end;
         }
-        Ok(())
+        Ok(elsewhere)
     }
 
-    /// What the hash of an attribute has to be: names with bytes past ASCII are hashed in one of two ways.
-    fn hash(&mut self, inode: &Inode, attr: &Attr<'_>) -> Result<[u32; 2]> {
-        if attr.inode == 0 {
-            return Ok([false, true].map(|signed| entry_hash(attr.name, attr.value, signed)));
+    /// What an encrypted inode is encrypted with (fscrypt.rst, "Encryption context"): its length by its version.
+    fn encryption(&mut self, inode: &Inode, attr: &Attr<'_>, place: u64) {
+        self.contexts.insert(inode.number);
+        let expected = match attr.value.first() {
+            Some(1) => 28,
+            Some(2) => 40,
+            _ => 0,
+        };
+        if attr.value.len() != expected {
+            self.error("extended attribute", place, || {
+                format!("inode {}: no encryption context", inode.number)
+            });
         }
-        let sum = self.value(inode, attr)?;
-        let four = sum.to_le_bytes();
-        Ok([false, true].map(|signed| entry_hash(attr.name, &four, signed)))
     }
 
-    /// A value in an inode of its own: counted, and the checksum of its content answered.
-    fn value(&mut self, owner: &Inode, attr: &Attr<'_>) -> Result<u32> {
+    /// A value in an inode of its own, counted: the checksum of its content, and whether it names its only owner.
+    fn value(&mut self, owner: &Inode, attr: &Attr<'_>) -> Result<(u32, bool)> {
         let number = attr.inode;
         let mut wrong = |what: String| {
             self.out.note(
@@ -168,35 +227,46 @@ impl Check<'_> {
         };
         if !self.fs.geo.has_incompat(incompat::EA_INODE) {
             wrong("is not possible without ea_inode".to_owned());
-            return Ok(0);
+            return Ok((0, false));
         }
         let inode = match self.fs.any_inode(number) {
             Ok(inode) => inode,
             Err(e) => {
                 self.damage("inode", e)?;
-                return Ok(0);
+                return Ok((0, false));
             }
         };
         if !inode.has(inode_flag::EA_INODE) || inode.links == 0 {
             wrong("is no value".to_owned());
-            return Ok(0);
+            return Ok((0, false));
         }
-        if inode.size != u64::from(attr.size) {
+        if attr.size != 0 && inode.size != u64::from(attr.size) {
             wrong(format!("has {} bytes, expected {}", inode.size, attr.size));
         }
         self.meter.bytes(BOOK_BYTES, "value of an attribute")?;
-        let uses = self.values.entry(number).or_insert(0);
-        *uses = uses.saturating_add(1);
-        Ok(inode.atime_raw)
+        let uses = self.values.entry(number).or_default();
+        uses.count = uses.count.saturating_add(1);
+        // Made the old way, it names its owner and does not count.
+        let owned = inode.mtime_raw == owner.number && inode.generation == owner.generation;
+        uses.owned |= owned;
+        Ok((inode.atime_raw, owned))
     }
 
     /// Blocks of attributes against the inodes that were found to share them.
     pub(super) fn shared_attributes(&mut self) {
-        for (block, (said, found)) in std::mem::take(&mut self.attributes) {
+        for (block, Shared { said, found, .. }) in std::mem::take(&mut self.attributes) {
             if said != found {
                 let place = self.fs.blocks.offset(block);
                 self.error(BLOCK, place, || format!("refcount {said}, counted {found}"));
             }
         }
     }
+}
+
+/// What the hash of an attribute has to be, with the checksum of its value if that lies elsewhere: names with bytes
+/// past ASCII are hashed in one of two ways.
+fn hash(attr: &Attr<'_>, elsewhere: Option<u32>) -> [u32; 2] {
+    let sum = elsewhere.filter(|_| attr.size > 0).map(u32::to_le_bytes);
+    let value = sum.as_ref().map_or(attr.value, |four| four.as_slice());
+    [false, true].map(|signed| entry_hash(attr.name, value, signed))
 }

@@ -257,6 +257,15 @@ impl Check<'_> {
                 format!("inode {}: {:?} is no name", dir.number, text())
             });
         }
+        if dir.has(inode_flag::ENCRYPT) && name.len() < 16 {
+            self.error(ENTRY, place, || {
+                format!(
+                    "inode {}: an encrypted name of {} bytes, expected 16 at least",
+                    dir.number,
+                    name.len()
+                )
+            });
+        }
         if number > self.fs.geo.inodes || number < self.fs.geo.first_ino {
             self.error(ENTRY, place, || {
                 format!(
@@ -275,7 +284,18 @@ impl Check<'_> {
             scan.print
                 .hash_one(folded.as_ref().map_or(name, |f| f.as_bytes())),
         );
-        let Some(known) = self.known(number).filter(|k| k.used && !k.value) else {
+        if self.known(number).is_some_and(|k| k.used && k.value) {
+            // Linux does not open it, and nothing is lost by that.
+            self.odd(ENTRY, place, || {
+                format!(
+                    "inode {}: {:?} is inode {number}, which holds the value of an attribute",
+                    dir.number,
+                    text()
+                )
+            });
+            return Ok(());
+        }
+        let Some(known) = self.known(number).filter(|k| k.used) else {
             self.error(ENTRY, place, || {
                 format!(
                     "inode {}: {:?} is inode {number}, which is not in use",
@@ -311,7 +331,7 @@ impl Check<'_> {
             return;
         };
         let expected = if scan.form.filetype { code(kind) } else { 0 };
-        if entry.file_type != expected {
+        if entry.file_type != expected && !self.fs.geo.hurd {
             self.error(ENTRY, place, || {
                 format!(
                     "inode {}: says that inode {number} is of type {}, expected {expected}",

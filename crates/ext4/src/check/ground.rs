@@ -1,11 +1,15 @@
 //! The superblock, the descriptors, and where the filesystem itself lies.
 
 use super::Check;
-use crate::bytes::wide;
+use crate::bytes::{at, wide};
 use crate::feature::{compat, incompat, ro_compat};
-use crate::layout::{STATE_ERROR, STATE_VALID, SUPER_AT};
+use crate::geometry::{Geometry, read_super};
+use crate::layout::{MMP_MAGIC, MMP_SEQ_CLEAN, Mmp, STATE_ERROR, STATE_VALID, SUPER_AT};
 use crate::write::group::{Desc, FREE_CLUSTERS, FREE_INODES, TABLE_UNUSED, USED_DIRS};
+use crate::write::raw::get32;
 use h2k_block::{Class, Error, Result};
+
+const MMP: &str = "MMP block";
 
 /// What a run of the filesystem's own blocks costs.
 const RUN_BYTES: u64 = 32;
@@ -22,13 +26,18 @@ impl Check<'_> {
     /// Numbers of the superblock that reading can do without.
     pub(super) fn superblock(&mut self) {
         let (geo, sb) = (&self.fs.geo, self.sb);
-        for warning in self.fs.warnings.all() {
-            // A damaged primary is damage, whatever stood in for it.
-            if warning.starts_with("the primary superblock") {
-                self.error("superblock", SUPER_AT, || warning);
-            } else {
-                self.odd("superblock", SUPER_AT, || warning);
-            }
+        if let Err(e) = read_super(&**self.fs.disk(), SUPER_AT).and_then(|sb| Geometry::new(&sb, SUPER_AT)) {
+            // A copy stood in for it.
+            self.error("superblock", SUPER_AT, || e.sentence().to_owned());
+        }
+        if self.fs.replayed.is_some() {
+            self.odd("journal superblock", SUPER_AT, || {
+                "the journal holds changes, which were replayed in memory".to_owned()
+            });
+        }
+        if let Some(damage) = &self.fs.torn {
+            let damage = damage.clone();
+            self.error("journal", SUPER_AT, || format!("ends early: {damage}"));
         }
         let mut wrong = |what: String| {
             self.out
@@ -91,8 +100,30 @@ impl Check<'_> {
         if sb.rev_level.get() > 0 && (geo.first_ino < 11 || geo.first_ino > geo.inodes) {
             wrong(format!("first_ino {} of {} inodes", geo.first_ino, geo.inodes));
         }
-        let most = u64::from(geo.group_inodes).checked_rem(8) != Some(0);
-        if most {
+        if geo.has_incompat(incompat::META_BG)
+            && u64::from(sb.first_meta_bg.get()) > u64::from(geo.groups).div_ceil(geo.descs_per_block())
+        {
+            wrong(format!(
+                "first_meta_bg {} is past the last one",
+                sb.first_meta_bg.get()
+            ));
+        }
+        for (quota, usual) in [(sb.usr_quota_inum.get(), 3), (sb.grp_quota_inum.get(), 4)] {
+            if quota != 0 && quota != usual && (quota < geo.first_ino || quota > geo.inodes) {
+                wrong(format!("quota in inode {quota}, expected {usual}"));
+            }
+        }
+        for (name, size) in [("min", &sb.min_extra_isize), ("want", &sb.want_extra_isize)] {
+            let (size, room) = (size.get(), geo.inode_size.saturating_sub(128));
+            if geo.inode_size > 128 && (size > room || !size.is_multiple_of(4)) {
+                wrong(format!("{name}_extra_isize {size} in {room} bytes"));
+            }
+        }
+        let projects = sb.prj_quota_inum.get();
+        if projects != 0 && (projects < geo.first_ino || projects > geo.inodes) {
+            wrong(format!("project quota in inode {projects} of {}", geo.inodes));
+        }
+        if !geo.group_inodes.is_multiple_of(8) {
             wrong(format!("inodes_per_group {}, no multiple of 8", geo.group_inodes));
         }
         let state = sb.state.get();
@@ -113,11 +144,12 @@ impl Check<'_> {
         let mut own: Vec<Own> = Vec::new();
         let mut firm = true;
         if geo.has_incompat(incompat::MMP) {
+            self.mmp()?;
             self.meter.bytes(RUN_BYTES, "map of the filesystem itself")?;
             own.push(Own {
                 first: self.sb.mmp_block.get(),
                 len: 1,
-                what: "MMP block",
+                what: MMP,
                 group: 0,
             });
         }
@@ -201,7 +233,7 @@ impl Check<'_> {
         let geo = &self.fs.geo;
         let start = geo.group_start(own.group);
         !geo.has_incompat(incompat::FLEX_BG)
-            && own.what != "MMP block"
+            && own.what != MMP
             && (own.first < start
                 || own.first.saturating_add(own.len) > start.saturating_add(geo.group_len(own.group)))
     }
@@ -209,6 +241,11 @@ impl Check<'_> {
     fn descriptor(&mut self, desc: &Desc) {
         let geo = &self.fs.geo;
         let (number, place) = (desc.number, desc.place);
+        if desc.stray {
+            self.error("group descriptor", place, || {
+                format!("group {number}: flags of tables that were never written, without the feature")
+            });
+        }
         let (said, expected) = (desc.said(), desc.sum(self.fs));
         if said != expected {
             self.error("group descriptor", place, || {
@@ -233,6 +270,40 @@ impl Check<'_> {
         }
     }
 
+    /// Multiple mount protection: its block, and whether anybody uses the filesystem.
+    fn mmp(&mut self) -> Result<()> {
+        let number = self.sb.mmp_block.get();
+        let block = match self.fs.blocks.get(number, MMP) {
+            Ok(block) => block,
+            Err(e) => return self.damage(MMP, e),
+        };
+        let place = self.fs.blocks.offset(number);
+        let Some(mmp) = at::<Mmp>(&block, 0).filter(|m| m.magic.get() == MMP_MAGIC) else {
+            self.error(MMP, place, || {
+                format!("magic {:#010x}, expected {MMP_MAGIC:#010x}", get32(&block, 0))
+            });
+            return Ok(());
+        };
+        let (seq, found) = (mmp.seq.get(), get32(&block, 0x3fc));
+        let expected = self
+            .fs
+            .geo
+            .seed
+            .zip(block.get(..0x3fc))
+            .map(|(seed, covered)| seed.covered(covered));
+        if let Some(expected) = expected.filter(|e| *e != found) {
+            self.error(MMP, place, || {
+                format!("checksum {found:#010x}, computed {expected:#010x}")
+            });
+        }
+        if seq != MMP_SEQ_CLEAN {
+            self.odd(MMP, place, || {
+                format!("sequence {seq:#x}: in use, or not left cleanly")
+            });
+        }
+        Ok(())
+    }
+
     /// Whether the journal is one, and is empty.
     pub(super) fn journal(&mut self) -> Result<()> {
         let number = self.sb.journal_inum.get();
@@ -240,6 +311,11 @@ impl Check<'_> {
             if number != 0 {
                 self.error("superblock", SUPER_AT, || {
                     format!("a journal in inode {number} without has_journal")
+                });
+            }
+            if self.sb.journal_dev.get() != 0 || self.sb.journal_uuid != [0; 16] {
+                self.error("superblock", SUPER_AT, || {
+                    "an external journal without has_journal".to_owned()
                 });
             }
             return Ok(());
@@ -258,6 +334,12 @@ impl Check<'_> {
             .and_then(|inode| crate::journal::Log::open(self.fs, inode));
         match log {
             Ok(log) => {
+                let users = log.users;
+                if users > 1 {
+                    self.error("journal superblock", 0, || {
+                        format!("shared by {users} filesystems, expected one")
+                    });
+                }
                 let (errno, waits) = (log.errno, log.start != 0 && self.fs.replayed.is_none());
                 if errno != 0 {
                     self.error("journal superblock", 0, || format!("aborted with error {errno}"));

@@ -8,6 +8,7 @@ use crate::inode::Inode;
 use crate::layout::{BADBLOCKS_INO, InodeBase, RESIZE_INO, ROOT_INO, inode_flag};
 use crate::write::group::{BLOCK_UNINIT, Desc, INODE_UNINIT, TABLE_UNUSED};
 use crate::write::raw::{get32, narrow};
+use crate::xattr::{SYSTEM, in_inode};
 use h2k_block::Result;
 use h2k_fs::FileKind;
 
@@ -136,8 +137,11 @@ impl Check<'_> {
         if number == RESIZE_INO {
             return self.resize_inode(&inode);
         }
+        if number == BADBLOCKS_INO {
+            return self.bad_blocks(&inode);
+        }
         let reserved = number < self.fs.geo.first_ino && number != ROOT_INO;
-        if reserved && kind.is_none() && mode == 0 && links == 0 && number != BADBLOCKS_INO {
+        if reserved && kind.is_none() && mode == 0 && links == 0 {
             // Not in use. Nothing may lie there all the same.
             if inode.block != [0; 60] && !inode.has(inode_flag::EXTENTS) {
                 self.map(&inode)?;
@@ -147,23 +151,47 @@ impl Check<'_> {
         self.judge(&inode, reserved)
     }
 
+    /// The list of bad blocks: a block map, and no file.
+    fn bad_blocks(&mut self, inode: &Inode) -> Result<()> {
+        if inode.mode != 0 || inode.links != 0 || inode.size != 0 && inode.block == [0; 60] {
+            self.error("inode", inode.place, || {
+                format!(
+                    "inode 1: mode {:#o} and {} links, expected none",
+                    inode.mode, inode.links
+                )
+            });
+        }
+        if inode.block != [0; 60] {
+            self.map(inode)?;
+        }
+        Ok(())
+    }
+
     /// An inode in use: its fields and everything it claims.
     fn judge(&mut self, inode: &Inode, reserved: bool) -> Result<()> {
         let number = inode.number;
         self.flags(inode);
         let kind = inode.kind();
-        if kind.is_none() && number != BADBLOCKS_INO {
+        if kind.is_none() {
             self.error("inode", inode.place, || {
                 format!("inode {number}: mode {:#o} is no kind of file", inode.mode)
             });
         }
-        if reserved && kind != Some(FileKind::File) && number != BADBLOCKS_INO {
+        if reserved && kind != Some(FileKind::File) {
             self.error("inode", inode.place, || {
                 format!("inode {number}: reserved, and no file")
             });
         }
         let outer = self.outer_attributes(inode)?;
-        self.inner_attributes(inode)?;
+        let outer = outer.saturating_add(self.inner_attributes(inode)?);
+        if inode.has(inode_flag::ENCRYPT) != self.contexts.remove(&number) {
+            self.error("inode", inode.place, || {
+                format!(
+                    "inode {number}: flags {:#x}, and with or without an encryption context",
+                    inode.flags
+                )
+            });
+        }
         let mut mapped = Mapped::default();
         match kind {
             Some(FileKind::CharDevice | FileKind::BlockDevice | FileKind::Fifo | FileKind::Socket) => {
@@ -221,11 +249,6 @@ impl Check<'_> {
                 inode_flag::CASEFOLD,
                 geo.has_incompat(incompat::CASEFOLD) && dir,
                 "casefold",
-            ),
-            (
-                inode_flag::VERITY,
-                geo.has_ro(ro_compat::VERITY) && file,
-                "verity",
             ),
             (
                 inode_flag::EA_INODE,
@@ -405,9 +428,19 @@ impl Check<'_> {
 
     /// Inline data: the size and where it lies.
     fn inline(&mut self, inode: &Inode) -> Result<()> {
-        let rest = match self.fs.inline_rest(inode) {
-            Ok(rest) => rest.len(),
-            Err(e) => return self.damage("inode", e),
+        let rest = match in_inode(inode) {
+            Ok(all) => all.into_iter().find(|a| a.index == SYSTEM && a.name == b"data"),
+            // Named with the other attributes.
+            Err(_) => return Ok(()),
+        };
+        let Some(rest) = rest.filter(|a| a.inode == 0).map(|a| a.value.len()) else {
+            self.error("inode", inode.place, || {
+                format!(
+                    "inode {}: inline data without the attribute system.data",
+                    inode.number
+                )
+            });
+            return Ok(());
         };
         let room = u64::try_from(rest).unwrap_or(u64::MAX).saturating_add(60);
         let exact = inode.kind() == Some(FileKind::Dir);

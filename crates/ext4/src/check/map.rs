@@ -3,8 +3,10 @@
 use super::Check;
 use crate::bytes::le32;
 use crate::extent::{self, Node, Piece};
+use crate::feature::ro_compat;
 use crate::inode::Inode;
 use crate::layout::inode_flag;
+use crate::write::raw::get32;
 use h2k_block::Result;
 
 /// What the walk of one map found.
@@ -107,7 +109,10 @@ impl Check<'_> {
                 run.at.saturating_add(last) >> bits,
             ));
         }
-        if len > 0 {
+        if len > 0 && self.fs.geo.has_ro(ro_compat::SHARED_BLOCKS) {
+            // Contents may be shared, by design.
+            self.claims.take(&self.fs.geo, at, len, &mut self.meter)?;
+        } else if len > 0 {
             self.claim(inode, at, len, "extent")?;
         }
         mapped.blocks = mapped.blocks.saturating_add(clusters.saturating_mul(ratio));
@@ -174,6 +179,12 @@ impl Check<'_> {
                 return self.damage("extent node", e);
             }
         };
+        if get32(bytes, 4) & 0xffff == 0 {
+            mapped.broken = true;
+            self.error("extent node", place, || {
+                format!("inode {}: no room for entries", inode.number)
+            });
+        }
         let first = node.start_of(0);
         if depth.is_some() && first != Some(within.0) {
             mapped.broken = true;

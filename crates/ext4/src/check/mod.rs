@@ -24,6 +24,7 @@ use crate::bytes::wide;
 use crate::layout::{SUPER_AT, SuperBlock};
 use crate::open::{Journal, open_with};
 use crate::volume::Ext4;
+use attrs::{Shared, Uses};
 use claims::Claims;
 use h2k_block::{BlockRead, Error, Findings, Limits, Meter, Result, Severity};
 use h2k_fs::FileKind;
@@ -70,6 +71,7 @@ pub fn check(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Findings> {
         dirs: BTreeMap::new(),
         attributes: BTreeMap::new(),
         values: BTreeMap::new(),
+        contexts: BTreeSet::new(),
         orphans: BTreeSet::new(),
     };
     check.run()?;
@@ -109,10 +111,12 @@ struct Check<'f> {
     /// Inodes by group, as far as their tables are in use.
     inodes: BTreeMap<u32, Vec<Known>>,
     dirs: BTreeMap<u32, Dir>,
-    /// Attribute blocks: how many inodes they say share them, and how many were found.
-    attributes: BTreeMap<u64, (u32, u32)>,
-    /// Inodes that hold values: how often they are used.
-    values: BTreeMap<u32, u64>,
+    /// Attribute blocks by their number.
+    attributes: BTreeMap<u64, Shared>,
+    /// Inodes that hold values: how they are used.
+    values: BTreeMap<u32, Uses>,
+    /// Inodes that say what they are encrypted with, until they were judged.
+    contexts: BTreeSet<u32>,
     /// Deleted files that wait for their space to be freed, and files that were being cut off.
     orphans: BTreeSet<u32>,
 }

@@ -6,7 +6,7 @@ use crate::feature::{compat, ro_compat};
 use crate::inode::Inode;
 use crate::layout::SUPER_AT;
 use crate::map::Target;
-use crate::write::raw::{get32, narrow};
+use crate::write::raw::{get32, wide};
 use h2k_block::Result;
 use h2k_fs::FileKind;
 
@@ -64,41 +64,32 @@ impl Check<'_> {
         self.claim(inode, top, 1, "indirect block")?;
         let held = fs.blocks.get(top, "indirect block")?;
         let copies: Vec<u32> = (1..geo.groups).filter(|g| geo.has_super(sb, *g)).collect();
-        self.meter.bytes(
-            u64::try_from(copies.len()).unwrap_or(u64::MAX).saturating_mul(4),
-            "copies of descriptors",
-        )?;
+        self.meter
+            .bytes(wide(copies.len()).saturating_mul(4), "copies of descriptors")?;
         self.meter.steps(u64::from(geo.groups), "copies of descriptors")?;
         let mut blocks = 1_u64;
-        for n in 0..reserved.min(per) {
-            let nr = descs.saturating_add(n);
-            let index = nr.checked_rem(per).unwrap_or(0);
-            let found = u64::from(get32(&held, narrow(index.saturating_mul(4))));
-            let expected = geo.super_block().saturating_add(1).saturating_add(nr);
-            blocks = blocks.saturating_add(1);
+        let gdt = geo.super_block().saturating_add(1);
+        for (index, found) in (0_u64..).zip(held.as_chunks::<4>().0) {
+            let found = u64::from(u32::from_le_bytes(*found));
+            // Descriptor block `nr` stands in slot `nr`, or around the end.
+            let nth = index
+                .saturating_add(per)
+                .saturating_sub(descs.checked_rem(per).unwrap_or(0));
+            let nth = nth.checked_rem(per).unwrap_or(0);
+            let nr = descs.saturating_add(nth);
+            let expected = if nth < reserved { gdt.saturating_add(nr) } else { 0 };
             if found != expected {
                 self.error("indirect block", fs.blocks.offset(top), || {
                     format!("inode 7: slot {index} names block {found}, expected {expected}")
                 });
-                continue;
-            }
-            let below = fs.blocks.get(expected, "reserved descriptors")?;
-            self.meter.steps(
-                4_u64.saturating_add(u64::try_from(copies.len()).unwrap_or(0)),
-                "reserved descriptors",
-            )?;
-            for (at, group) in (0_usize..).step_by(4).zip(&copies) {
-                let found = u64::from(get32(&below, at));
-                let expected = geo.group_start(*group).saturating_add(1).saturating_add(nr);
-                blocks = blocks.saturating_add(1);
-                if found != expected {
-                    self.error("reserved descriptors", fs.blocks.offset(geo.super_block().saturating_add(1).saturating_add(nr)), || {
-                        format!("inode 7: names block {found} as the copy in group {group}, expected {expected}")
-                    });
-                }
+            } else if expected != 0 {
+                blocks = blocks.saturating_add(1).saturating_add(wide(copies.len()));
+                self.reserved(expected, &copies)?;
             }
         }
-        let bytes = blocks.saturating_mul(geo.block_size());
+        let bytes = blocks
+            .saturating_mul(geo.block_size())
+            .saturating_mul(self.ratio());
         if inode.allocated != bytes {
             self.error("inode", place, || {
                 format!(
@@ -110,9 +101,35 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// One reserved descriptor block of group 0, which names its copies.
+    fn reserved(&mut self, block: u64, copies: &[u32]) -> Result<()> {
+        let (geo, fs) = (&self.fs.geo, self.fs);
+        self.meter
+            .steps(16_u64.saturating_add(wide(copies.len())), "reserved descriptors")?;
+        let held = fs.blocks.get(block, "reserved descriptors")?;
+        let mut groups = copies.iter();
+        for (slot, found) in held.as_chunks::<4>().0.iter().enumerate() {
+            let found = u64::from(u32::from_le_bytes(*found));
+            let expected = groups.next().map_or(0, |group| {
+                block.saturating_add(u64::from(*group).saturating_mul(geo.group_blocks))
+            });
+            if found != expected {
+                self.error("reserved descriptors", fs.blocks.offset(block), || {
+                    format!("inode 7: slot {slot} names block {found}, expected {expected}")
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The list of orphans and the orphan file.
     pub(super) fn find_orphans(&mut self) -> Result<()> {
         let mut next = self.sb.last_orphan.get();
+        if next != 0 {
+            self.odd("orphan list", SUPER_AT, || {
+                format!("deleted files wait for their space to be freed, from inode {next} on")
+            });
+        }
         while next != 0 {
             self.meter.steps(16, "orphan list")?;
             self.meter.bytes(ORPHAN_BYTES, "orphan list")?;
@@ -159,6 +176,11 @@ impl Check<'_> {
             return Ok(());
         }
         let present = self.fs.geo.has_ro(ro_compat::ORPHAN_PRESENT);
+        if present {
+            self.odd("orphan file", file.place, || {
+                "deleted files may wait for their space to be freed".to_owned()
+            });
+        }
         for nth in 0..file.size.checked_div(size).unwrap_or(0) {
             self.meter.steps(64, "orphan file")?;
             let run = match self.fs.run(&file, nth, nth.saturating_add(1)) {

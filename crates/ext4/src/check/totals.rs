@@ -20,17 +20,22 @@ impl Check<'_> {
             inodes = inodes.saturating_add(self.inodes_of(&desc)?);
         }
         let free = blocks.checked_shl(self.fs.geo.cluster_bits).unwrap_or(u64::MAX);
-        let said = self.free_said();
-        if said != free {
-            self.error("superblock", SUPER_AT, || {
-                format!("{said} free blocks, counted {free}")
-            });
-        }
-        let said = u64::from(self.sb.free_inodes_count.get());
-        if said != inodes {
-            self.error("superblock", SUPER_AT, || {
-                format!("{said} free inodes, counted {inodes}")
-            });
+        // The superblock's counters are not journalled: mounting counts anew.
+        let severity = if self.fs.replayed.is_some() {
+            Severity::Warning
+        } else {
+            Severity::Error
+        };
+        let inodes_said = u64::from(self.sb.free_inodes_count.get());
+        for (what, said, counted) in [
+            ("blocks", self.free_said(), free),
+            ("inodes", inodes_said, inodes),
+        ] {
+            if said != counted {
+                self.out.note(severity, "superblock", SUPER_AT, || {
+                    format!("{said} free {what}, counted {counted}")
+                });
+            }
         }
         Ok(())
     }

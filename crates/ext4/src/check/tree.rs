@@ -131,14 +131,14 @@ impl Check<'_> {
         }
         for number in inodes {
             self.meter.steps(4, "value of an attribute")?;
-            let found = values.remove(&number).unwrap_or(0);
+            let uses = values.remove(&number).unwrap_or_default();
+            let found = uses.count;
             let inode = match self.fs.any_inode(number) {
                 Ok(inode) => inode,
                 Err(_) => continue,
             };
             let said = crate::bytes::wide(get32(&inode.raw, VERSION), get32(&inode.raw, CTIME));
-            // The old way has one owner, and no count.
-            let counted = found == said || (found == 1 && said == 0);
+            let counted = found == said || uses.owned;
             if found == 0 || !counted || !inode.has(inode_flag::EA_INODE) {
                 self.error("inode", inode.place, || {
                     format!("inode {number}: the value of {said} attributes, counted {found}")

@@ -24,6 +24,8 @@ pub(crate) struct Log<'a> {
     pub(crate) sequence: u32,
     /// Error that was recorded when the journal was aborted.
     pub(crate) errno: u32,
+    /// How many filesystems use it.
+    pub(crate) users: u32,
     compat: u32,
     incompat: u32,
     seed: u32,
@@ -122,6 +124,7 @@ impl<'a> Log<'a> {
             start,
             sequence: sb.sequence.get(),
             errno: sb.errno.get(),
+            users: if version == 1 { 0 } else { sb.nr_users.get() },
             compat,
             incompat,
             seed: crc32c(!0, &sb.uuid),

@@ -34,6 +34,8 @@ pub(crate) struct Desc {
     at: usize,
     pub(crate) place: u64,
     raw: Vec<u8>,
+    /// Says that parts were never written, which means nothing without checksums of groups.
+    pub(crate) stray: bool,
 }
 
 impl Desc {
@@ -141,8 +143,10 @@ impl Ext4 {
             at,
             place: self.blocks.offset(block).saturating_add(super::raw::wide(at)),
             raw,
+            stray: false,
         };
         if !self.has_group_flags() {
+            desc.stray = desc.has_flag(INODE_UNINIT | BLOCK_UNINIT) || desc.get(TABLE_UNUSED) != 0;
             desc.clear_flag(INODE_UNINIT | BLOCK_UNINIT);
         }
         Ok(desc)

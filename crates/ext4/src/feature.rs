@@ -147,6 +147,13 @@ pub(crate) fn names_of(compat: u32, incompat: u32, ro_compat: u32) -> Vec<String
     out
 }
 
+/// The names of features that nothing is known of.
+pub(crate) fn unknown(sb: &SuperBlock) -> Vec<String> {
+    let mut all = list(sb);
+    all.retain(|name| name.starts_with("FEATURE_"));
+    all
+}
+
 /// Refuses, by name, what would make reading wrong.
 pub(crate) fn readable(sb: &SuperBlock) -> Result<()> {
     let incompat = sb.feature_incompat.get();

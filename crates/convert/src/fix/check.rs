@@ -1,7 +1,8 @@
-//! Whether a filesystem that was written is whole: everything in it is walked, over the overlay.
+//! Whether a filesystem that was written is whole: its structure is checked and everything in it is walked, over the
+//! overlay.
 
 use super::report::CheckedReport;
-use h2k_block::{Class, Limits, Meter};
+use h2k_block::{Class, Finding, Findings, Limits, Meter, Severity};
 use h2k_fs::{FileKind, FsRead, Node};
 use h2k_guest::Guest;
 use std::ops::ControlFlow;
@@ -12,14 +13,61 @@ const MOST: usize = 100;
 /// What a walk may cost: a hundred million names and runs of files.
 const STEPS: u64 = 100_000_000;
 
+/// What one look at a whole filesystem may cost.
+fn limits() -> Limits {
+    Limits {
+        steps: STEPS,
+        ..Limits::default()
+    }
+}
+
+/// Judges the filesystem on `device`: its structure, where its kind has a check of its own, and a walk to its end.
+/// What `before`, the guest as it was, had already is told apart.
+pub(super) fn judge(guest: &Guest, before: &Guest, device: &str) -> CheckedReport {
+    let mut report = walk(guest, device);
+    let Some(found) = structure(guest, device) else {
+        return report;
+    };
+    report.checked = true;
+    let wrong = |found: &Findings| -> Vec<Finding> {
+        let errors = found.findings.iter().filter(|f| f.severity == Severity::Error);
+        errors.cloned().collect()
+    };
+    let after = wrong(&found);
+    if after.is_empty() {
+        return report;
+    }
+    let known = structure(before, device).map_or_else(Vec::new, |found| wrong(&found));
+    for finding in after {
+        let sentence = format!("{} at {:#x}: {}", finding.structure, finding.offset, finding.what);
+        let place = |f: &Finding| (f.structure, f.offset);
+        let list = if known.iter().any(|f| place(f) == place(&finding)) {
+            &mut report.before
+        } else {
+            &mut report.findings
+        };
+        if list.len() < MOST {
+            list.push(sentence);
+        }
+    }
+    report
+}
+
+/// What the check of the filesystem's own kind found; `None` where there is none, or it could not be done.
+fn structure(guest: &Guest, device: &str) -> Option<Findings> {
+    guest.device(device).and_then(|d| d.check(&limits())).ok()
+}
+
 /// Walks the filesystem on `device`: every name, every node, every map of a file, with the checksums that reading them
 /// verifies, and that the space each file occupies is space the filesystem says is used.
-pub(super) fn walk(guest: &Guest, device: &str) -> CheckedReport {
+fn walk(guest: &Guest, device: &str) -> CheckedReport {
     let mut report = CheckedReport {
         device: device.to_owned(),
         nodes: 0,
         whole: true,
+        checked: false,
         findings: Vec::new(),
+        before: Vec::new(),
     };
     let opened = guest.device(device).and_then(|device| guest.open(device));
     let fs = match opened {
@@ -29,14 +77,7 @@ pub(super) fn walk(guest: &Guest, device: &str) -> CheckedReport {
             return report;
         }
     };
-    let mut meter = Meter::new(Limits {
-        steps: STEPS,
-        ..Limits::default()
-    });
-    let mut maps = Meter::new(Limits {
-        steps: STEPS,
-        ..Limits::default()
-    });
+    let (mut meter, mut maps) = (Meter::new(limits()), Meter::new(limits()));
     let mut damaged = Vec::new();
     let walked = h2k_fs::walk(
         &*fs,

@@ -99,7 +99,7 @@ impl Fixing {
             self.target.nics = told_by(&judged.assembly, &limits);
         }
         let report = FixReport {
-            checks: checks(&judged.guest, &proposals, &refused),
+            checks: checks(&judged.guest, &guest.guest, &proposals, &refused),
             bus_wanted: self.target.bus,
             edits: site.edits(&guest)?,
             ..FixReport::of(&guest, &assembly, &boots, proposals, refused, &before, judged)
@@ -221,13 +221,20 @@ fn judge(
     }
 }
 
-/// Every filesystem that was written, walked.
-fn checks(guest: &Guest, proposals: &Proposals, refused: &[RefusedReport]) -> Vec<CheckedReport> {
+/// Every filesystem that was written, judged.
+fn checks(
+    guest: &Guest,
+    before: &Guest,
+    proposals: &Proposals,
+    refused: &[RefusedReport],
+) -> Vec<CheckedReport> {
     let drafts = proposals
         .iter()
         .flat_map(|(_, proposal)| proposal.drafted.changed());
     let written = drafts.filter(|(device, _)| refused.iter().all(|r| r.device != *device));
-    written.map(|(device, _)| check::walk(guest, device)).collect()
+    written
+        .map(|(device, _)| check::judge(guest, before, device))
+        .collect()
 }
 
 /// The worst of several.

@@ -25,7 +25,7 @@ pub struct FixReport {
     pub systems: Vec<SystemFixes>,
     /// Filesystems that could not be written, whose edits were left out.
     pub refused: Vec<RefusedReport>,
-    /// Filesystems that were written, walked from end to end.
+    /// Filesystems that were written, checked and walked from end to end.
     pub checks: Vec<CheckedReport>,
     /// What was written of each disk.
     pub edits: Vec<DiskEdits>,
@@ -106,7 +106,7 @@ impl RefusedReport {
     }
 }
 
-/// What a walk through a filesystem that was written found.
+/// What the check of a filesystem that was written, and a walk through it, found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CheckedReport {
@@ -116,8 +116,12 @@ pub struct CheckedReport {
     pub nodes: u64,
     /// Whether all of it was walked; a filesystem with more names than are looked at was not.
     pub whole: bool,
+    /// Whether its structure was checked, as its own `fsck` would; not every kind of filesystem has such a check.
+    pub checked: bool,
     /// What is damaged.
     pub findings: Vec<String>,
+    /// What was damaged already before anything was written.
+    pub before: Vec<String>,
 }
 
 /// What was written of a disk, in its overlay.

@@ -152,6 +152,16 @@ impl Check<'_> {
                 .saturating_add(attr.name.len())
                 .next_multiple_of(4);
             let start = base.saturating_add(usize::from(entry.value_offs.get()));
+            let offset = entry.value_offs.get();
+            if attr.inode == 0 && base.saturating_add(usize::from(offset)) > area.len() {
+                self.error("extended attribute", here, || {
+                    format!(
+                        "inode {}: a value at {offset} of {} bytes",
+                        inode.number,
+                        area.len()
+                    )
+                });
+            }
             let cluster = self.fs.geo.block_size().saturating_mul(self.ratio());
             let uses = if attr.inode == 0 {
                 None

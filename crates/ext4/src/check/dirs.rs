@@ -15,6 +15,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 const ENTRY: &str = "directory entry";
+/// `s_encoding_flags`: names that are not valid are refused.
+const STRICT: u16 = 1;
 /// Blocks of a directory that are read at once.
 const AHEAD: u64 = 16;
 
@@ -191,6 +193,17 @@ impl Check<'_> {
                 .get(start..start.saturating_add(name_len))
                 .unwrap_or_default();
             let nth = scan.dots;
+            let after = start.saturating_add(name_len);
+            if block == 0
+                && pos <= 12
+                && nth < 2
+                && name.iter().all(|b| *b == b'.')
+                && area.get(after) != Some(&0)
+            {
+                self.error(ENTRY, here, || {
+                    format!("inode {}: no zero behind the dots", dir.number)
+                });
+            }
             if block == 0 && pos == 0 {
                 if name == b"." && entry.inode.get() == dir.number && len == 12 {
                     scan.dots = 1;
@@ -255,6 +268,11 @@ impl Check<'_> {
         if name.is_empty() || (!dir.has(inode_flag::ENCRYPT) && name.iter().any(|b| matches!(b, b'/' | 0))) {
             self.error(ENTRY, place, || {
                 format!("inode {}: {:?} is no name", dir.number, text())
+            });
+        }
+        if scan.folds && std::str::from_utf8(name).is_err() && self.sb.encoding_flags.get() & STRICT != 0 {
+            self.error(ENTRY, place, || {
+                format!("inode {}: {:?} is no UTF-8", dir.number, text())
             });
         }
         if dir.has(inode_flag::ENCRYPT) && name.len() < 16 {
@@ -331,7 +349,14 @@ impl Check<'_> {
             return;
         };
         let expected = if scan.form.filetype { code(kind) } else { 0 };
-        if entry.file_type != expected && !self.fs.geo.hurd {
+        if entry.file_type == 0 && expected != 0 {
+            // Nothing is said, and the inode says all.
+            if !self.fs.geo.hurd {
+                self.odd(ENTRY, place, || {
+                    format!("inode {}: does not say what inode {number} is", dir.number)
+                });
+            }
+        } else if entry.file_type != expected {
             self.error(ENTRY, place, || {
                 format!(
                     "inode {}: says that inode {number} is of type {}, expected {expected}",

@@ -313,7 +313,7 @@ impl Check<'_> {
                     format!("a journal in inode {number} without has_journal")
                 });
             }
-            if self.sb.journal_dev.get() != 0 || self.sb.journal_uuid != [0; 16] {
+            if self.sb.journal_uuid != [0; 16] {
                 self.error("superblock", SUPER_AT, || {
                     "an external journal without has_journal".to_owned()
                 });
@@ -322,6 +322,11 @@ impl Check<'_> {
         }
         if number == 0 {
             return Ok(());
+        }
+        if self.sb.journal_uuid != [0; 16] {
+            self.error("superblock", SUPER_AT, || {
+                format!("an external journal beside the one in inode {number}")
+            });
         }
         if number != crate::layout::JOURNAL_INO {
             self.error("superblock", SUPER_AT, || {

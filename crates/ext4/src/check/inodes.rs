@@ -119,17 +119,18 @@ impl Check<'_> {
                 return self.damage("inode", e);
             }
         };
-        if links > 0 && dtime != 0 && !orphan && number >= self.fs.geo.first_ino {
+        if dtime != 0 && !orphan && (links > 0 || dtime < self.fs.geo.inodes) {
             self.error("inode", place, || {
-                format!("inode {number}: in use, deleted at {dtime}")
+                format!("inode {number}: {links} links, deleted at {dtime}")
             });
         }
         let kind = inode.kind();
+        let value = inode.has(inode_flag::EA_INODE) && self.fs.geo.has_incompat(incompat::EA_INODE);
         if let Some(known) = self.known(number) {
             *known = Known {
                 kind,
                 used: true,
-                value: inode.has(inode_flag::EA_INODE),
+                value,
                 said: links,
                 found: 0,
             };
@@ -153,7 +154,7 @@ impl Check<'_> {
 
     /// The list of bad blocks: a block map, and no file.
     fn bad_blocks(&mut self, inode: &Inode) -> Result<()> {
-        if inode.mode != 0 || inode.links != 0 || inode.size != 0 && inode.block == [0; 60] {
+        if inode.mode != 0 || inode.links != 0 {
             self.error("inode", inode.place, || {
                 format!(
                     "inode 1: mode {:#o} and {} links, expected none",
@@ -182,6 +183,7 @@ impl Check<'_> {
                 format!("inode {number}: reserved, and no file")
             });
         }
+        self.upper_halves(inode);
         let outer = self.outer_attributes(inode)?;
         let outer = outer.saturating_add(self.inner_attributes(inode)?);
         if inode.has(inode_flag::ENCRYPT) != self.contexts.remove(&number) {
@@ -223,6 +225,42 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Upper halves of fields that are not wide here, and fields that nobody uses.
+    fn upper_halves(&mut self, inode: &Inode) {
+        let Some(base) = at::<InodeBase>(&inode.raw, 0) else {
+            return;
+        };
+        let wide = match inode.kind() {
+            Some(FileKind::File) => true,
+            Some(FileKind::Dir) => self.fs.geo.has_incompat(incompat::LARGEDIR),
+            _ => false,
+        };
+        let geo = &self.fs.geo;
+        if inode.has(inode_flag::EA_INODE) && !geo.has_incompat(incompat::EA_INODE) {
+            self.odd("inode", inode.place, || {
+                format!(
+                    "inode {}: flags {:#x}, without ea_inode",
+                    inode.number, inode.flags
+                )
+            });
+        }
+        for (name, half, used) in [
+            ("i_obso_faddr", base.obso_faddr.get(), false),
+            ("i_size_high", base.size_high.get(), wide),
+            (
+                "i_file_acl_high",
+                u32::from(base.file_acl_high.get()),
+                geo.has_incompat(incompat::BIT64) || geo.hurd,
+            ),
+        ] {
+            if half != 0 && !used {
+                self.error("inode", inode.place, || {
+                    format!("inode {}: {name} {half}, expected none", inode.number)
+                });
+            }
+        }
+    }
+
     /// Flags that features or kinds do not allow.
     fn flags(&mut self, inode: &Inode) {
         let geo = &self.fs.geo;
@@ -249,11 +287,6 @@ impl Check<'_> {
                 inode_flag::CASEFOLD,
                 geo.has_incompat(incompat::CASEFOLD) && dir,
                 "casefold",
-            ),
-            (
-                inode_flag::EA_INODE,
-                geo.has_incompat(incompat::EA_INODE) && file,
-                "ea_inode",
             ),
             (
                 inode_flag::INDEX,
@@ -372,21 +405,16 @@ impl Check<'_> {
             }
             _ => {
                 // Blocks past the end may have been set aside, but not written.
-                let written = mapped
-                    .written
-                    .div_ceil(ratio)
-                    .saturating_sub(1)
-                    .saturating_mul(ratio);
-                if mapped.written > 0
-                    && inode.size < written.saturating_mul(size)
-                    && !inode.has(inode_flag::VERITY)
-                {
+                let extents = inode.has(inode_flag::EXTENTS);
+                let end = inode.size.div_ceil(size).saturating_add(u64::from(!extents));
+                let end = end.div_ceil(ratio).saturating_mul(ratio);
+                if mapped.written > end && !inode.has(inode_flag::VERITY) {
                     wrong(&format!(
                         "blocks were written up to {}",
                         mapped.written.saturating_mul(size)
                     ));
                 }
-                let longest = if inode.has(inode_flag::EXTENTS) {
+                let longest = if extents {
                     size.saturating_mul((1 << 32) - 1)
                 } else {
                     longest_map(size)
@@ -443,9 +471,16 @@ impl Check<'_> {
             return Ok(());
         };
         let room = u64::try_from(rest).unwrap_or(u64::MAX).saturating_add(60);
-        let exact = inode.kind() == Some(FileKind::Dir);
-        if inode.size > room || (exact && inode.size != room) {
+        if inode.size != room && inode.kind() == Some(FileKind::Dir) {
             self.error("inode", inode.place, || {
+                format!(
+                    "inode {}: size {}, its inline data has {room}",
+                    inode.number, inode.size
+                )
+            });
+        } else if inode.size > room {
+            // What is not there reads as zeros.
+            self.odd("inode", inode.place, || {
                 format!(
                     "inode {}: size {}, its inline data has {room}",
                     inode.number, inode.size

@@ -21,6 +21,7 @@ mod totals;
 mod tree;
 
 use crate::bytes::wide;
+use crate::feature;
 use crate::layout::{SUPER_AT, SuperBlock};
 use crate::open::{Journal, open_with};
 use crate::volume::Ext4;
@@ -60,6 +61,14 @@ pub fn check(disk: Arc<dyn BlockRead>, limits: &Limits) -> Result<Findings> {
         )
         .at("superblock", SUPER_AT)
         .advise("mount the filesystem once, or run fsck"));
+    }
+    let unknown = feature::unknown(fs.groups.superblock());
+    if !unknown.is_empty() {
+        return Err(Error::unsupported(format!(
+            "the filesystem uses features that are not known, and so not checked: {}",
+            unknown.join(", ")
+        ))
+        .at("superblock", SUPER_AT));
     }
     let mut check = Check {
         fs: &fs,

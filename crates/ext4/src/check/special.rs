@@ -4,7 +4,7 @@ use super::Check;
 use crate::bytes::le32;
 use crate::feature::{compat, ro_compat};
 use crate::inode::Inode;
-use crate::layout::SUPER_AT;
+use crate::layout::{SUPER_AT, inode_flag};
 use crate::map::Target;
 use crate::write::raw::{get32, wide};
 use h2k_block::Result;
@@ -40,6 +40,11 @@ impl Check<'_> {
                     "inode 7: mode {:#o} with {} links, expected a file with one",
                     inode.mode, inode.links
                 )
+            });
+        }
+        if inode.flags & (inode_flag::EXTENTS | inode_flag::INLINE_DATA) != 0 {
+            self.error("inode", place, || {
+                format!("inode 7: flags {:#x}, expected a block map", inode.flags)
             });
         }
         let stray = (0..15).find(|n| *n != 13 && slot(*n) != 0);

@@ -33,7 +33,7 @@ mod window;
 
 pub use buffer::Buffer;
 pub use cache::Cache;
-pub use commit::{commit, pending, recover};
+pub use commit::{Logged, Member, commit, commit_all, logged, pending, recover, recover_all};
 pub use disk::{BlockRead, BlockWrite, Extent, Kind, RawSpan, extents, is_zero, zeros};
 pub use error::{Class, Error, Place, Result};
 pub use file::FileDisk;

@@ -1,6 +1,9 @@
 //! A commit and the power failing at every step of it.
 
-use h2k_block::{BlockRead, BlockWrite, Class, HostFile, Limits, MemDisk, Overlay, commit, pending, recover};
+use h2k_block::{
+    BlockRead, BlockWrite, Class, HostFile, Limits, Logged, MemDisk, Member, Overlay, commit, commit_all,
+    logged, pending, recover, recover_all,
+};
 use h2k_testkit::rng::Rng;
 use h2k_testkit::volatile::Volatile;
 use std::sync::Arc;
@@ -46,54 +49,99 @@ fn no_edits_are_no_work() {
     assert_eq!(log.len(), 0);
 }
 
+/// A second disk of another length, its edits, and the disk after them.
+fn other() -> (Vec<u8>, Overlay, Vec<u8>) {
+    let mut old = vec![0; 20_000];
+    Rng::new(7).fill(&mut old);
+    let overlay = Overlay::new(Arc::new(MemDisk::new(old.clone())));
+    let mut new = old.clone();
+    new[5_000..14_000].fill(9);
+    overlay.write_at(5_000, &[9; 9_000]).unwrap();
+    (old, overlay, new)
+}
+
+/// Disks with their edits: what they are before, and after.
+type Disks = Vec<(Vec<u8>, Overlay, Vec<u8>)>;
+
+fn committed(disks: &Disks, files: &[Volatile<'_>], log: &Volatile<'_>) -> bool {
+    let names: [&[u8]; 2] = [b"first", b"second"];
+    let members: Vec<Member<'_>> = disks
+        .iter()
+        .zip(files)
+        .zip(names)
+        .map(|(((_, edits, _), disk), name)| Member { edits, disk, name })
+        .collect();
+    match members.as_slice() {
+        [one] => commit(one.edits, one.disk, log).is_ok(),
+        all => commit_all(all, log).is_ok(),
+    }
+}
+
+fn recovered<D: BlockWrite>(disks: &[D], log: &dyn HostFile) -> h2k_block::Result<bool> {
+    let all: Vec<&dyn BlockWrite> = disks.iter().map(|disk| disk as &dyn BlockWrite).collect();
+    recover_all(&all, log, Limits::default())
+}
+
 /// Cuts the power after every call of a commit, lets every flush-less write survive or vanish sector by sector,
-/// cuts the power again while recovering, and finishes: the disk is old or new, and new once the log was whole.
-#[test]
-fn the_power_may_fail_at_every_step() {
-    let (old, edits, new) = edited();
+/// cuts the power again while recovering, and finishes: all disks are old or all are new, and new once the log was
+/// whole.
+fn the_power_fails_at_every_step(disks: &Disks) {
     let mut rng = Rng::new(2);
     let (mut stayed_old, mut became_new, mut torn) = (0, 0, 0);
+    let olds: Vec<Vec<u8>> = disks.iter().map(|(old, ..)| old.clone()).collect();
+    let news: Vec<Vec<u8>> = disks.iter().map(|(.., new)| new.clone()).collect();
     for cut in 0..ENOUGH {
         let fuse = AtomicU64::new(cut);
-        let disk = Volatile::new(old.clone(), &fuse);
+        let files: Vec<Volatile<'_>> = olds.iter().map(|old| Volatile::new(old.clone(), &fuse)).collect();
         let log = Volatile::new(Vec::new(), &fuse);
-        let finished = commit(&edits, &disk, &log).is_ok();
+        let finished = committed(disks, &files, &log);
         for round in 0..24 {
-            let everything = |_| true;
-            let nothing = |_| false;
-            let (mut disk_left, mut log_left) = match round {
-                0 => (
-                    disk.after_power_loss(everything),
-                    log.after_power_loss(everything),
+            let all = |of: bool| {
+                files
+                    .iter()
+                    .map(|f| f.after_power_loss(|_| of))
+                    .collect::<Vec<_>>()
+            };
+            let (mut left, mut log_left) = match round {
+                0 => (all(true), log.after_power_loss(|_| true)),
+                1 => (all(false), log.after_power_loss(|_| false)),
+                2 => (all(false), log.after_power_loss(|_| true)),
+                3 => (all(true), log.after_power_loss(|_| false)),
+                _ => (
+                    files.iter().map(|f| f.one_loss(&mut rng)).collect(),
+                    log.one_loss(&mut rng),
                 ),
-                1 => (disk.after_power_loss(nothing), log.after_power_loss(nothing)),
-                2 => (disk.after_power_loss(nothing), log.after_power_loss(everything)),
-                3 => (disk.after_power_loss(everything), log.after_power_loss(nothing)),
-                _ => (disk.one_loss(&mut rng), log.one_loss(&mut rng)),
             };
             // The recovery is interrupted as well, twice.
             for _ in 0..2 {
                 let fuse = AtomicU64::new(rng.below(20));
-                let disk = Volatile::new(disk_left.clone(), &fuse);
+                let files: Vec<Volatile<'_>> = left
+                    .iter()
+                    .map(|left| Volatile::new(left.clone(), &fuse))
+                    .collect();
                 let log = Volatile::new(log_left.clone(), &fuse);
-                if recover(&disk, &log, Limits::default()).is_ok() {
+                if recovered(&files, &log).is_ok() {
                     break;
                 }
-                (disk_left, log_left) = (disk.one_loss(&mut rng), log.one_loss(&mut rng));
+                left = files.iter().map(|f| f.one_loss(&mut rng)).collect();
+                log_left = log.one_loss(&mut rng);
             }
-            if disk_left != old && disk_left != new {
+            if left != olds && left != news {
                 torn += 1;
             }
-            let (disk, log) = (MemDisk::new(disk_left), MemDisk::new(log_left));
-            recover(&disk, &log, Limits::default()).unwrap();
-            let now = disk.to_vec();
+            let (files, log): (Vec<MemDisk>, _) = (
+                left.into_iter().map(MemDisk::new).collect(),
+                MemDisk::new(log_left),
+            );
+            recovered(&files, &log).unwrap();
+            let now: Vec<Vec<u8>> = files.iter().map(MemDisk::to_vec).collect();
             assert!(
-                now == old || now == new,
+                now == olds || now == news,
                 "cut after {cut} calls, round {round}: in between"
             );
-            assert!(!finished || now == new, "a finished commit was undone");
+            assert!(!finished || now == news, "a finished commit was undone");
             assert!(!pending(&log).unwrap());
-            if now == new {
+            if now == news {
                 became_new += 1;
             } else {
                 stayed_old += 1;
@@ -111,20 +159,76 @@ fn the_power_may_fail_at_every_step() {
     panic!("the commit never ended");
 }
 
-/// A log that passed the point of no return, the disk as it was before, and after.
-fn interrupted() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
-    let (old, edits, new) = edited();
+#[test]
+fn the_power_may_fail_at_every_step() {
+    the_power_fails_at_every_step(&vec![edited()]);
+}
+
+#[test]
+fn the_power_may_fail_at_every_step_of_two_disks_that_change_together() {
+    the_power_fails_at_every_step(&vec![edited(), other()]);
+}
+
+/// A log that passed the point of no return.
+fn begun(disks: &Disks) -> Vec<u8> {
     for cut in 0..ENOUGH {
         let fuse = AtomicU64::new(cut);
-        let disk = Volatile::new(old.clone(), &fuse);
+        let files: Vec<Volatile<'_>> = disks
+            .iter()
+            .map(|(old, ..)| Volatile::new(old.clone(), &fuse))
+            .collect();
         let log = Volatile::new(Vec::new(), &fuse);
-        let _cut = commit(&edits, &disk, &log);
+        let _cut = committed(disks, &files, &log);
         let left = log.after_power_loss(|_| false);
         if pending(&MemDisk::new(left.clone())).unwrap() {
-            return (left, old, new);
+            return left;
         }
     }
     panic!("no commit passed the point of no return");
+}
+
+/// A log that passed the point of no return, the disk as it was before, and after.
+fn interrupted() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let disks = vec![edited()];
+    let (old, _, new) = &disks[0];
+    (begun(&disks), old.clone(), new.clone())
+}
+
+#[test]
+fn a_log_of_several_disks_is_for_all_of_them() {
+    let disks = vec![edited(), other()];
+    let log = MemDisk::new(begun(&disks));
+    let told = logged(&log, Limits::default()).unwrap().unwrap();
+    let named = |name: &[u8], len: usize| Logged {
+        name: name.to_vec(),
+        len: len as u64,
+    };
+    assert_eq!(told, [named(b"first", LEN), named(b"second", 20_000)]);
+    let of = |numbers: &[usize]| -> Vec<MemDisk> {
+        numbers
+            .iter()
+            .map(|n| MemDisk::new(disks[*n].0.clone()))
+            .collect()
+    };
+    for wrong in [vec![], vec![0], vec![1, 0], vec![0, 1, 1]] {
+        let files = of(&wrong);
+        let e = recovered(&files, &log).unwrap_err();
+        assert_eq!(e.class(), Class::Invalid, "{wrong:?}: {e}");
+        for (file, n) in files.iter().zip(&wrong) {
+            assert!(file.to_vec() == disks[*n].0, "{wrong:?} was touched");
+        }
+    }
+    let files = of(&[0, 1]);
+    files[1].write_at(19_000, &[1]).unwrap();
+    assert_eq!(recovered(&files, &log).unwrap_err().class(), Class::Invalid);
+    assert!(
+        files[0].to_vec() == disks[0].0,
+        "one was redone without the other"
+    );
+    let files = of(&[0, 1]);
+    assert!(recovered(&files, &log).unwrap());
+    assert!(files[0].to_vec() == disks[0].2 && files[1].to_vec() == disks[1].2);
+    assert_eq!(logged(&log, Limits::default()).unwrap(), None);
 }
 
 #[test]
@@ -162,24 +266,28 @@ fn a_second_commit_does_not_bury_an_unfinished_one() {
 
 #[test]
 fn a_damaged_log_is_never_redone() {
-    let (whole, old, new) = interrupted();
     let mut rng = Rng::new(3);
-    for _ in 0..20_000 {
-        let mut bytes = whole.clone();
-        h2k_testkit::mutate::damage(&mut rng, &mut bytes, 0..whole.len());
-        let cut = if rng.below(4) == 0 {
-            rng.below(bytes.len() as u64) as usize
-        } else {
-            bytes.len()
-        };
-        bytes.truncate(cut);
-        let same = bytes == whole;
-        let disk = MemDisk::new(old.clone());
-        let done = recover(&disk, &MemDisk::new(bytes), Limits::default());
-        let now = disk.to_vec();
-        match done {
-            Ok(true) => assert!(same && now == new),
-            Ok(false) | Err(_) => assert_eq!(now, old),
+    for disks in [vec![edited()], vec![edited(), other()]] {
+        let whole = begun(&disks);
+        for _ in 0..20_000 {
+            let mut bytes = whole.clone();
+            h2k_testkit::mutate::damage(&mut rng, &mut bytes, 0..whole.len());
+            let cut = if rng.below(4) == 0 {
+                rng.below(bytes.len() as u64) as usize
+            } else {
+                bytes.len()
+            };
+            bytes.truncate(cut);
+            let same = bytes == whole;
+            let files: Vec<MemDisk> = disks.iter().map(|(old, ..)| MemDisk::new(old.clone())).collect();
+            let done = recovered(&files, &MemDisk::new(bytes));
+            for (file, (old, _, new)) in files.iter().zip(&disks) {
+                let now = file.to_vec();
+                match done {
+                    Ok(true) => assert!(same && now == *new),
+                    Ok(false) | Err(_) => assert!(now == *old),
+                }
+            }
         }
     }
 }

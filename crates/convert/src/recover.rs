@@ -18,8 +18,8 @@ pub struct RecoveredReport {
     pub filename: String,
     /// Whether a redo log lay beside it.
     pub log_found: bool,
-    /// Whether the log was whole, so that the change it records is complete now. A log that was not whole belongs
-    /// to a change that had not begun: the image is as it was before.
+    /// Whether the log was whole, so that the change it records is complete now, in every image that changed with this
+    /// one. A log that was not whole belongs to a change that had not begun, or that was complete.
     pub recovered: bool,
 }
 
@@ -34,7 +34,7 @@ impl Recover {
         let log_found = redo_log_of(path).symlink_metadata().is_ok();
         let recovered = if log_found {
             let file = FileDisk::open(path, Access::Edit, self.image.sharing).about(path)?;
-            in_place::finish(&file, path, self.image.limits).about(path)?
+            in_place::finish(file, path, self.image.sharing, self.image.limits).about(path)?
         } else {
             // Nothing to do is an answer only about an image that is there.
             FileDisk::open(path, Access::Read, self.image.sharing).about(path)?;

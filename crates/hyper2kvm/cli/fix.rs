@@ -8,13 +8,14 @@ use std::path::PathBuf;
 /// Fix what keeps a guest from booting on KVM, without copying it
 ///
 /// Does what plan shows. With --overlay the fixes go into a new qcow2 image that refers to the disk for the rest, and
-/// the disk stays as it is. With --in-place they are written into a raw disk, all together or not at all: when that is
+/// the disk stays as it is. With --in-place they are written into raw disks, into all of them or into none: when that is
 /// interrupted, recover finishes it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   hyper2kvm fix --overlay server-fixed.qcow2 server.vmdk
   hyper2kvm fix --in-place server.raw
+  hyper2kvm fix --in-place system.raw data.raw
   hyper2kvm fix --overlay a.qcow2 --overlay b.qcow2 -a first.vmdk -a second.vmdk")]
 #[command(group = clap::ArgGroup::new("into").required(true).args(["in_place", "overlay"]))]
 pub(super) struct Args {

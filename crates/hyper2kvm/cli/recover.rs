@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 /// Finish a change in place that was interrupted
 ///
-/// check --repair --in-place and resize write what they are going to change into a redo log beside the image
-/// (IMAGE.h2k-redo) first. Where such a log is left, the change was interrupted, and no other command opens the image
-/// until this one has finished the change or found that it had not begun.
+/// fix --in-place, check --repair --in-place and resize write what they are going to change into a redo log beside the
+/// image (IMAGE.h2k-redo) first. Where such a log is left, the change was interrupted, and no other command opens the
+/// image until this one has finished the change or found that it had not begun. Where fix changes several disks, the
+/// log lies beside the first and a note beside the others: recovering one finishes all.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The image
@@ -25,7 +26,9 @@ impl Args {
         } else if !screen.quiet {
             let what = match (report.log_found, report.recovered) {
                 (true, true) => "the interrupted change is complete now",
-                (true, false) => "the interrupted change had not begun; the image is as it was",
+                (true, false) => {
+                    "nothing of the interrupted change is left to do: it had not begun, or was complete"
+                }
                 (false, _) => "nothing to recover",
             };
             screen.say(&format!("{}: {what}\n", screen.out.bold(&report.filename)));

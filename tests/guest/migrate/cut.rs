@@ -8,36 +8,68 @@ use std::time::{Duration, Instant};
 
 const KILL: &str = "signal=KILL";
 
-#[test]
-fn a_fix_in_place_that_is_cut_off_before_any_write_is_made_whole_or_had_not_begun() {
-    let place = Place::new();
+/// Kills `fix --in-place` of `disks` before each of its writes, and recovers by one of them: all are old, or all new.
+fn cut_before_any_write(place: &Place, disks: &[&str], recover_by: &[&str]) {
     let dir = place.path();
-    let args = ["fix", "-q", "--in-place", "new.img"];
-    copy(&place.file("a.img"), &place.file("new.img"));
+    let works: Vec<String> = disks.iter().map(|disk| format!("new-{disk}")).collect();
+    let args: Vec<&str> = ["fix", "-q", "--in-place"]
+        .into_iter()
+        .chain(works.iter().map(String::as_str))
+        .collect();
+    let renew = || {
+        for (disk, work) in disks.iter().zip(&works) {
+            copy(&place.file(disk), &place.file(work));
+        }
+    };
+    let digests =
+        |names: &[String]| -> Vec<String> { names.iter().map(|n| digest(&place.file(n))).collect() };
+    renew();
+    let before = digests(&works);
     let Some(calls) = changes(dir, &args) else {
         return;
     };
     assert!(calls.len() > 8, "{calls:?}");
-    clean(&place.file("new.img"), "raw");
-    fixed(dir, "new.img");
-    let after = digest(&place.file("new.img"));
+    let after = digests(&works);
+    assert!(
+        before.iter().zip(&after).all(|(old, new)| old != new),
+        "a disk is not changed"
+    );
+    for work in &works {
+        clean(&place.file(work), "raw");
+    }
+    let plan: Vec<&str> = ["plan", "-q"]
+        .into_iter()
+        .chain(works.iter().map(String::as_str))
+        .collect();
+    run(dir, &plan).good();
+    let left = names(dir);
     let (mut old, mut new, mut logged) = (0, 0, 0);
-    for call in &calls {
-        copy(&place.file("a.img"), &place.file("new.img"));
+    for (nth, call) in calls.iter().enumerate() {
+        renew();
         struck(dir, call, KILL, &args);
-        let log = place.file("new.img.h2k-redo").exists();
-        logged += i32::from(log);
-        if log {
-            let ran = run(dir, &["plan", "new.img"]);
+        let by = recover_by[nth % recover_by.len()];
+        let others: Vec<&str> = works
+            .iter()
+            .map(String::as_str)
+            .filter(|work| *work != by)
+            .collect();
+        let log = |work: &str| place.file(&format!("{work}.h2k-redo")).exists();
+        logged += i32::from(log(by));
+        for work in works.iter().filter(|work| log(work)) {
+            let ran = run(dir, &["plan", work]);
             assert!(
-                ran.code == 1 && ran.err.contains("hyper2kvm recover new.img"),
+                ran.code == 1 && ran.err.contains(&format!("hyper2kvm recover {work}")),
                 "{ran:?}"
             );
         }
-        run(dir, &["recover", "-q", "new.img"]).good();
-        assert_eq!(names(dir), ["a.img", "new.img"], "{call:?}");
-        let now = digest(&place.file("new.img"));
-        if now == place.before {
+        run(dir, &["recover", "-q", by]).good();
+        // Where nothing had begun, the notes beside the others may have stayed.
+        for other in others {
+            run(dir, &["recover", "-q", other]).good();
+        }
+        assert_eq!(names(dir), left, "{call:?}");
+        let now = digests(&works);
+        if now == before {
             assert_eq!(new, 0, "{call:?} took back what was there");
             old += 1;
         } else {
@@ -47,6 +79,67 @@ fn a_fix_in_place_that_is_cut_off_before_any_write_is_made_whole_or_had_not_begu
     }
     println!("{old} old, {new} new; {logged} left a log");
     assert!(old > 0 && new > 0 && logged > 1);
+}
+
+#[test]
+fn a_fix_in_place_that_is_cut_off_before_any_write_is_made_whole_or_had_not_begun() {
+    let place = Place::new();
+    cut_before_any_write(&place, &["a.img"], &["new-a.img"]);
+    fixed(place.path(), "new-a.img");
+}
+
+#[test]
+fn a_fix_of_two_disks_that_is_cut_off_is_made_whole_on_both_or_had_not_begun() {
+    let place = Place::of_two_disks();
+    cut_before_any_write(&place, &["a.img", "b.img"], &["new-a.img", "new-b.img"]);
+}
+
+#[test]
+fn a_planted_log_writes_to_no_disk_that_was_not_changed_with_its_own() {
+    let place = Place::of_two_disks();
+    let dir = place.path();
+    let args = ["fix", "-q", "--in-place", "a.img", "b.img"];
+    let fresh = |name: &str| std::fs::read(place.file(name)).unwrap();
+    let (a, b) = (fresh("a.img"), fresh("b.img"));
+    let Some(calls) = changes(dir, &args) else {
+        return;
+    };
+    // Cut where both files lie there and the log is whole: before the first disk is written.
+    let whole = calls.iter().find(|call| {
+        for (name, bytes) in [("a.img", &a), ("b.img", &b)] {
+            h2k_testkit::corpus::sparse_write(&place.file(name), bytes);
+        }
+        struck(dir, call, KILL, &args);
+        let head = std::fs::read(place.file("a.img.h2k-redo")).unwrap_or_default();
+        let whole = head.starts_with(b"h2k-redo") && fresh("b.img") == b;
+        if !whole {
+            for name in ["a.img", "b.img"] {
+                run(dir, &["recover", "-q", name]).good();
+            }
+        }
+        whole
+    });
+    assert!(whole.is_some(), "no call left a whole log");
+    let note = place.file("b.img.h2k-redo");
+    let said = std::fs::read(&note).unwrap();
+    for other in [None, Some(&b"h2k-note: something else"[..])] {
+        std::fs::remove_file(&note).unwrap();
+        if let Some(text) = other {
+            std::fs::write(&note, text).unwrap();
+        }
+        let ran = run(dir, &["recover", "a.img"]);
+        assert!(ran.code == 1 && ran.err.contains("class: refused"), "{ran:?}");
+        assert!(fresh("b.img") == b, "it was written to");
+        std::fs::write(&note, &said).unwrap();
+    }
+    // The log is what makes the note mean anything.
+    std::fs::rename(place.file("a.img"), place.file("away.img")).unwrap();
+    let ran = run(dir, &["recover", "b.img"]);
+    assert!(ran.code == 1 && ran.err.contains("changed together"), "{ran:?}");
+    std::fs::rename(place.file("away.img"), place.file("a.img")).unwrap();
+    run(dir, &["recover", "-q", "b.img"]).good();
+    assert_eq!(names(dir), ["a.img", "b.img"]);
+    run(dir, &["plan", "-q", "a.img", "b.img"]).good();
 }
 
 /// What a killed migration left: parts, or what is whole.

@@ -123,6 +123,23 @@ impl Place {
         Self::with(|disk| disk_of(tree.path(), UUID, disk))
     }
 
+    /// The guest with `/boot` on a second disk, `b.img`.
+    fn of_two_disks() -> Self {
+        const BOOT: &str = "11111111-2222-3333-4444-666666666666";
+        let (root, boot) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let script = "cp -a \"$1/.\" \"$2\"; mv \"$2\"/boot/* \"$3\"";
+        shell(script, &[TREE.path(), root.path(), boot.path()]);
+        let tables = "/dev/sda1 / ext4 errors=remount-ro 0 1\n/dev/sdb1 /boot ext4 defaults 0 2\n";
+        put(root.path(), "etc/fstab", tables);
+        let file = boot.path().join("grub/grub.cfg");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.replace(UUID, BOOT).replace("/boot/", "/");
+        std::fs::write(&file, text).unwrap();
+        let place = Self::with(|disk| disk_of(root.path(), UUID, disk));
+        disk_of(boot.path(), BOOT, &place.file("b.img"));
+        place
+    }
+
     /// The guest with its filesystem changed by debugfs.
     fn debugged(commands: &[&str]) -> Self {
         Self::with(|disk| {

@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 /// Where the fixes go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Into {
-    /// Into the disk, all together or not at all.
+    /// Into the disks, all together or not at all.
     InPlace,
     /// Into a new qcow2 image for each disk, in their order, which refers to the disk for the rest.
     Over(Vec<PathBuf>),
@@ -41,7 +41,7 @@ pub struct FixOnly {
 pub struct FixedReport {
     /// Everything that was found, changed and judged.
     pub fixes: FixReport,
-    /// Whether the disk itself was written.
+    /// Whether the disks themselves were written.
     pub in_place: bool,
     /// The images that were made over the disks.
     pub disks: Vec<ConvertReport>,
@@ -121,7 +121,7 @@ fn job(source: &Source, target: PathBuf, replace: bool) -> Convert {
     }
 }
 
-/// Writes the fixes into the one disk that has any. The locks of a writer are taken before anything is looked at.
+/// Writes the fixes into the disks that have any. The locks of a writer are taken before anything is looked at.
 fn in_place_of(mut fixing: Fixing, allow_partial: bool, stop: &AtomicBool) -> Result<FixedReport> {
     let mut files: Vec<Arc<dyn HostFile>> = Vec::new();
     for source in &mut fixing.guest.disks {
@@ -135,19 +135,10 @@ fn in_place_of(mut fixing: Fixing, allow_partial: bool, stop: &AtomicBool) -> Re
         return Err(Error::unsupported(why).advise("name the disk itself").into());
     }
     clear(&fixed.report, allow_partial)?;
-    let edited: Vec<usize> = (0..files.len()).filter(|n| fixed.is_edited(*n)).collect();
-    if edited.len() > 1 {
-        let why = "fixes of several disks are not written in place: interrupted, one would have them and another not";
-        return Err(Error::unsupported(why)
-            .advise("make images over them instead: --overlay")
-            .into());
-    }
-    for number in edited {
-        let (Some((source, opened)), Some(file), Some(over)) = (
-            fixed.guest.images.get(number),
-            files.get(number),
-            fixed.overlay(number),
-        ) else {
+    let mut targets = Vec::new();
+    for (number, file) in files.iter().enumerate().filter(|(n, _)| fixed.is_edited(*n)) {
+        let (Some((source, opened)), Some(over)) = (fixed.guest.images.get(number), fixed.overlay(number))
+        else {
             continue;
         };
         if opened.info.format != Format::Raw {
@@ -156,7 +147,14 @@ fn in_place_of(mut fixing: Fixing, allow_partial: bool, stop: &AtomicBool) -> Re
                 .advise("make an image over it with --overlay, or a new disk with migrate");
             return Err(Failure::from(error).about(&source.path));
         }
-        in_place::commit(over, &**file, &source.path).about(&source.path)?;
+        targets.push(in_place::Target {
+            over,
+            file: &**file,
+            path: &source.path,
+        });
+    }
+    if let Some(first) = targets.first() {
+        in_place::commit(&targets).about(first.path)?;
     }
     Ok(FixedReport {
         fixes: fixed.report,

@@ -3,8 +3,9 @@
 use crate::door;
 use crate::hostile::{mutations, small_with};
 use crate::kernel::Scratch;
-use h2k_block::{BlockRead, Class, Finding, Findings, Kind, Limits, MemDisk, Severity, extents};
+use h2k_block::{BlockRead, Class, Finding, Kind, Limits, MemDisk, Severity, extents};
 use h2k_testkit::corpus::corpus;
+pub use h2k_testkit::findings::words;
 use h2k_testkit::oracle;
 use h2k_testkit::rng::Rng;
 use std::ffi::OsStr;
@@ -13,23 +14,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What a check found, for messages.
-pub fn words(found: &Findings) -> Vec<String> {
-    found
-        .findings
-        .iter()
-        .take(12)
-        .map(|f| {
-            format!(
-                "{} {} @{:#x}: {}",
-                f.severity.word(),
-                f.structure,
-                f.offset,
-                f.what
-            )
-        })
-        .collect()
-}
-
 /// What e2fsck says, and whether it is content: exit code 0, and nothing that it would have put right. (Questions
 /// about the superblock and descriptors, which `-n` answers, do not change its exit code.)
 pub fn e2fsck(image: &Path) -> (bool, String) {

@@ -14,6 +14,7 @@
 //! [`open`] reads FAT, [`open_writer`] writes it; [`exfat::open`] reads exFAT. Non-goals: writing exFAT, undeleting.
 
 mod boot;
+mod check;
 mod clusters;
 mod dir;
 pub mod exfat;
@@ -24,5 +25,6 @@ mod time;
 mod volume;
 mod write;
 
+pub use check::check;
 pub use volume::{Fat, open, probe};
 pub use write::{FatWriter, open_writer};

@@ -12,9 +12,10 @@ pub const LIMITS: Limits = Limits {
     depth: 16,
 };
 
-/// Opens `disk` as a FAT volume and asks everything of its first entries. Errors are the expected answer.
+/// Checks `disk` as a FAT volume, opens it, and asks everything of its first entries. Errors are the expected answer.
 pub fn knock(disk: Arc<dyn BlockRead>) {
     let len = disk.len();
+    let _ = h2k_fat::check(disk.clone(), &LIMITS);
     if let Ok(fs) = h2k_fat::open(disk, &LIMITS) {
         ask(&fs, len);
     }

@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod check;
 mod corpus;
 mod damage;
 mod door;

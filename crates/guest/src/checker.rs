@@ -10,10 +10,16 @@ struct Checker {
 }
 
 /// Adding a filesystem is adding a line.
-const CHECKERS: &[Checker] = &[Checker {
-    kinds: &["ext2", "ext3", "ext4"],
-    check: h2k_ext4::check,
-}];
+const CHECKERS: &[Checker] = &[
+    Checker {
+        kinds: &["ext2", "ext3", "ext4"],
+        check: h2k_ext4::check,
+    },
+    Checker {
+        kinds: &["vfat"],
+        check: h2k_fat::check,
+    },
+];
 
 fn checker(kind: &str) -> Option<&'static Checker> {
     CHECKERS.iter().find(|checker| checker.kinds.contains(&kind))

@@ -5,6 +5,7 @@ pub mod attributes;
 pub mod corpus;
 pub mod door;
 pub mod faulty;
+pub mod findings;
 pub mod fixture;
 pub mod hash;
 pub mod listing;

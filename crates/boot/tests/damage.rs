@@ -3,6 +3,7 @@
 use crate::door::{cpio, knock};
 use h2k_testkit::mutate::damage;
 use h2k_testkit::rng::Rng;
+use h2k_testkit::uki::uki;
 
 /// A small image.
 pub fn archive() -> Vec<u8> {
@@ -11,32 +12,6 @@ pub fn archive() -> Vec<u8> {
         ("lib/modules/6/a.ko", b"elf"),
         ("lib/modules/6/modules.dep", b"a.ko:\n"),
     ])
-}
-
-/// A program with the sections of a unified kernel image.
-pub fn uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut out = vec![0; 64];
-    out[..2].copy_from_slice(b"MZ");
-    out[0x3c] = 64;
-    out.extend(b"PE\0\0");
-    out.extend(0x8664_u16.to_le_bytes());
-    out.extend(u16::try_from(sections.len()).unwrap().to_le_bytes());
-    out.extend([0; 16]);
-    let mut at = out.len() + 40 * sections.len();
-    for (name, content) in sections {
-        let len = u32::try_from(content.len()).unwrap().to_le_bytes();
-        let mut row = [0; 40];
-        row[..name.len()].copy_from_slice(name.as_bytes());
-        row[8..12].copy_from_slice(&len);
-        row[16..20].copy_from_slice(&len);
-        row[20..24].copy_from_slice(&u32::try_from(at).unwrap().to_le_bytes());
-        at += content.len();
-        out.extend(row);
-    }
-    for (_, content) in sections {
-        out.extend(*content);
-    }
-    out
 }
 
 const SCRIPT: &[u8] = b"set default=\"${saved}\"\nif [ x$a = xb ]; then set t=5; else set t=6; fi\n\

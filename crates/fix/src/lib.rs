@@ -36,7 +36,7 @@ pub use draft::Draft;
 pub use drafted::{Change, ChangeKind, Drafted, Stamp};
 pub use edit::Edit;
 pub use finding::{Finding, Outcome};
-pub use fixes::{Fix, all, by_id};
+pub use fixes::{Fix, all, by_id, clock};
 pub use options::{FstabMode, Hypervisor, NetworkLevel, Nic, Options, Target};
 pub use propose::{Proposal, propose};
 pub use view::View;

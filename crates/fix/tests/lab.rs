@@ -3,7 +3,7 @@
 use h2k_block::{Limits, Meter};
 use h2k_fix::{Options, Outcome, Proposal, Target, by_id, propose};
 use h2k_fs::{Attributes, FsRead, FsWrite, MemFs, lookup_path, read_file, resolve};
-use h2k_guest::{Assembled, Device, Guest, Look, System, SystemKind, Tree};
+use h2k_guest::{Assembled, Device, Guest, Look, Plug, System, SystemKind, Tree};
 use h2k_volume::{Partition, PartitionType, Role, Scheme};
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ pub struct Lab {
     pub devices: Vec<Device>,
     /// The EFI system partition, on `/dev/sda15`, of a guest that has one.
     pub esp: Option<MemFs>,
+    /// Where the disks are plugged in, in their order.
+    pub plugs: Vec<Option<Plug>>,
     pub target: Target,
     pub options: Options,
 }
@@ -35,6 +37,7 @@ impl Lab {
             fs: MemFs::default(),
             devices: Vec::new(),
             esp: None,
+            plugs: Vec::new(),
             target: Target::default(),
             options: Options::default(),
         };
@@ -165,7 +168,7 @@ impl Lab {
             });
             devices.push(device);
         }
-        let guest = Guest::of(devices, &Limits::default());
+        let guest = Guest::of(devices, &Limits::default()).plugged(&self.plugs);
         let system = System {
             device: "/dev/sda1".to_owned(),
             subvolume: None,

@@ -4,6 +4,7 @@ use crate::lab::{Done, Lab};
 use h2k_block::{Limits, Meter};
 use h2k_fix::Outcome;
 use h2k_fs::{MemFs, read_file, resolve};
+use h2k_testkit::uki::uki;
 
 /// A guest with these files on its EFI system partition, which its table does not mount.
 fn efi(files: &[&str]) -> Lab {
@@ -140,4 +141,47 @@ fn kernels_that_run_on_kvm_are_left_and_missing_ones_told() {
     xen((MENU, LEGACY), false)
         .fix(KERNEL)
         .says(Outcome::Blocked, "there is no other kernel to start");
+}
+
+/// A guest that systemd-boot starts by a unified image which has these words built in.
+fn unified(words: &str) -> Lab {
+    let mut lab = efi(&["/EFI/systemd/systemd-bootx64.efi"]);
+    lab.disk("/dev/sda");
+    let image = uki(&[
+        (".uname", b"6.1"),
+        (".cmdline", words.as_bytes()),
+        (".linux", b"MZ"),
+    ]);
+    lab.esp
+        .as_mut()
+        .unwrap()
+        .file("/EFI/Linux/linux.efi", image)
+        .unwrap();
+    lab
+}
+
+#[test]
+fn a_unified_image_that_names_disks_of_the_old_machine_stands_in_the_way() {
+    let done = unified("root=/dev/sda1 ro quiet").fix("linux.uki");
+    done.says(
+        Outcome::Blocked,
+        "/EFI/Linux/linux.efi has root=/dev/sda1 built in",
+    );
+    let advice = done.proposal.findings[0].advice.clone().unwrap();
+    assert!(advice.contains(&format!("root=UUID={}", Lab::ROOT)), "{advice}");
+    unified("root=/dev/mapper/vg-root resume=/dev/disk/by-path/x-part1")
+        .fix("linux.uki")
+        .says(Outcome::Warn, "has resume=/dev/disk/by-path/x-part1 built in");
+}
+
+#[test]
+fn a_unified_image_that_starts_as_it_is_is_left() {
+    for words in ["root=UUID=1 ro", "quiet", "rd.luks.name=x"] {
+        unified(words).fix("linux.uki").left("holds on the new machine");
+    }
+    // Where disks stay sda, so does the name.
+    let mut sata = unified("root=/dev/sda1");
+    sata.target.bus = Some(h2k_boot::Bus::Sata);
+    sata.fix("linux.uki").left("holds on the new machine");
+    Lab::new(&[]).fix("linux.uki").left("no unified kernel image");
 }

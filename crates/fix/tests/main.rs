@@ -17,6 +17,7 @@ mod command_lines;
 mod configuration;
 mod consoles;
 mod damage;
+mod door;
 mod draft;
 mod first_boot;
 mod lab;

@@ -30,3 +30,33 @@ fn a_policy_that_refuses_changed_files_is_told() {
     done.says(Outcome::Warn, "ima_appraise=enforce");
     Lab::new(&[]).fix("linux.integrity").left("no kernel is told");
 }
+
+#[test]
+fn a_filesystem_that_is_there_twice_is_told() {
+    let mut lab = Lab::new(&[]);
+    lab.partition("/dev/sdb1", "ext4", Lab::ROOT, "bbbbbbbb-01");
+    let done = lab.fix("linux.twins");
+    let why = format!(
+        "/dev/sda1 and /dev/sdb1 hold ext4 with one UUID: root=UUID={} may",
+        Lab::ROOT
+    );
+    done.says(Outcome::Warn, &why);
+    assert!(done.proposal.drafted.changes().is_empty());
+    let mut lab = Lab::new(&[]);
+    lab.partition("/dev/sdb1", "xfs", "1-2", "bbbbbbbb-01");
+    lab.partition("/dev/sdc1", "xfs", "1-2", "cccccccc-01");
+    lab.fix("linux.twins")
+        .says(Outcome::Warn, "UUID=1-2 may mean any");
+}
+
+#[test]
+fn what_shares_a_uuid_for_a_reason_is_left() {
+    let mut lab = Lab::new(&[]);
+    for name in ["/dev/sdb1", "/dev/sdc1"] {
+        lab.partition(name, "btrfs", "1-2", "bbbbbbbb-01");
+    }
+    lab.device("/dev/sdd1", "linux_raid_member", "3-4");
+    lab.device("/dev/sde1", "linux_raid_member", "3-4");
+    lab.fix("linux.twins")
+        .left("no filesystem is on these disks twice");
+}

@@ -2,6 +2,7 @@
 
 use crate::lab::{Done, Lab};
 use h2k_fix::{FstabMode, Outcome};
+use h2k_guest::{Plug, Wire};
 use h2k_testkit::oracle;
 use h2k_testkit::rng::Rng;
 
@@ -120,6 +121,30 @@ fn a_name_by_path_means_the_only_disk() {
 }
 
 #[test]
+fn a_name_by_path_means_the_disk_that_hangs_there() {
+    let plug = |unit| {
+        Some(Plug {
+            wire: Wire::Scsi,
+            unit,
+        })
+    };
+    let at =
+        |unit| format!("/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:{unit}:0-part1 /home xfs defaults 0 2\n");
+    let mut all = lab(&[("/etc/fstab", &at(4))]);
+    all.plugs = vec![plug(0), plug(4)];
+    let done = all.fix("linux.fstab");
+    assert_eq!(after(&done), format!("UUID={HOME} /home xfs defaults 0 2\n"));
+    // Nothing is there, or two things are: nobody knows what is meant.
+    for plugs in [vec![plug(0), plug(3)], vec![plug(4), plug(4)], vec![]] {
+        let mut all = lab(&[("/etc/fstab", &at(4))]);
+        all.plugs = plugs;
+        let done = all.fix("linux.fstab");
+        done.says(Outcome::Warn, "names no device of these disks");
+        assert_eq!(after(&done), at(4));
+    }
+}
+
+#[test]
 fn the_table_is_left_on_request() {
     let mut lab = lab(&[("/etc/fstab", "/dev/sda1 / ext4\n")]);
     lab.options.fstab = FstabMode::Noop;
@@ -203,4 +228,71 @@ fn of_any_table_only_the_names_of_disks_change() {
         }
         assert_eq!(after(&fstab(&text)), expected, "{text}");
     }
+}
+
+/// A unit of the guest's own, and what `linux.units` makes of it.
+fn unit(name: &str, text: &str) -> Done {
+    lab(&[(&format!("/etc/systemd/system/{name}"), text)]).fix("linux.units")
+}
+
+#[test]
+fn units_name_what_they_mount_by_its_content() {
+    let text = "# What=/dev/sda1\n[Unit]\nWhat=/dev/sdb1\n[Mount]\nWhat = /dev/sdb1\nWhere=/home\n";
+    let done = unit("home.mount", text);
+    let expected = text.replace("What = /dev/sdb1", &format!("What = /dev/disk/by-uuid/{HOME}"));
+    assert_eq!(done.text("/etc/systemd/system/home.mount").unwrap(), expected);
+    done.says(
+        Outcome::Change,
+        "What=: /dev/sdb1 becomes /dev/disk/by-uuid/33333333",
+    );
+    let done = unit("home.mount.d/disk.conf", "[Mount]\nWhat=/dev/xvdb1\n");
+    let text = done.text("/etc/systemd/system/home.mount.d/disk.conf").unwrap();
+    assert_eq!(text, format!("[Mount]\nWhat=/dev/disk/by-uuid/{HOME}\n"));
+    unit("data.mount", "[Mount]\nWhat=/dev/sdz1\n").says(Outcome::Warn, "/dev/sdz1, which names no device");
+}
+
+#[test]
+fn a_unit_of_swap_has_the_name_of_its_device() {
+    let at = |name: &str| format!("/etc/systemd/system/{name}");
+    let mut all = lab(&[(&at("dev-sda2.swap"), "[Swap]\nWhat=/dev/sda2\n")]);
+    all.file(&at("dev-sda2.swap.d/x.conf"), "[Swap]\nPriority=1\n");
+    all.link(
+        &at("swap.target.wants/dev-sda2.swap"),
+        "/etc/systemd/system/dev-sda2.swap",
+    );
+    let done = all.fix("linux.units");
+    let name = oracle::ok("systemd-escape", &["-p", &format!("/dev/disk/by-uuid/{SWAP}")]);
+    let name = format!("{}.swap", name.trim());
+    assert_eq!(done.text(&at("dev-sda2.swap")), None);
+    assert_eq!(
+        done.text(&at(&name)).unwrap(),
+        format!("[Swap]\nWhat=/dev/disk/by-uuid/{SWAP}\n")
+    );
+    assert!(done.text(&at(&format!("{name}.d/x.conf"))).is_some());
+    assert_eq!(done.target(&at("swap.target.wants/dev-sda2.swap")), None);
+    assert_eq!(
+        done.target(&at(&format!("swap.target.wants/{name}"))),
+        Some(at(&name))
+    );
+}
+
+#[test]
+fn units_that_hold_on_any_machine_are_left() {
+    for text in [
+        "[Mount]\nWhat=/dev/vg/data\nWhere=/data\n",
+        "[Mount]\nWhat=tmpfs\n",
+        "[Mount]\nWhere=/dev/sda1\n",
+        "[Mount]\n#What=/dev/sda1\n",
+        "[Mount]\nWhat=/dev/sd%i\n",
+    ] {
+        let mut all = lab(&[("/etc/systemd/system/a.mount", text)]);
+        all.device("/dev/vg/data", "xfs", "77777777-2222-3333-4444-555555555555");
+        all.fix("linux.units").left("holds on any machine");
+    }
+    let mut all = lab(&[("/etc/systemd/system/a.mount", "[Mount]\nWhat=/dev/sdb1\n")]);
+    all.options.fstab = FstabMode::Noop;
+    all.fix("linux.units").left("as /etc/fstab is");
+    let mut all = lab(&[]);
+    all.link("/etc/systemd/system/b.mount", "/dev/null");
+    all.fix("linux.units").left("no unit of the guest's own");
 }

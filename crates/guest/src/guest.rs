@@ -2,6 +2,7 @@
 
 use crate::device::Device;
 use crate::open::{Opened, Subvolume};
+use crate::plug::Plug;
 use crate::spec::Crypttab;
 use h2k_block::{Class, Error, Limits, Meter, Result};
 use h2k_fs::FsRead;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 pub struct Guest {
     devices: Vec<Device>,
     limits: Limits,
+    /// By the names of disks.
+    plugs: Vec<(String, Plug)>,
 }
 
 impl Guest {
@@ -34,7 +37,23 @@ impl Guest {
         Self {
             devices,
             limits: *limits,
+            plugs: Vec::new(),
         }
+    }
+
+    /// The guest whose disks are plugged in so, in their order, where that is known.
+    #[must_use]
+    pub fn plugged(mut self, plugs: &[Option<Plug>]) -> Self {
+        let known = plugs.iter().enumerate();
+        let known =
+            known.filter_map(|(i, plug)| Some((format!("/dev/{}", h2k_volume::disk_name(i)), (*plug)?)));
+        self.plugs = known.collect();
+        self
+    }
+
+    /// Where its disks are plugged in, as far as that is known.
+    pub(crate) fn plugs(&self) -> impl Iterator<Item = (&str, Plug)> {
+        self.plugs.iter().map(|(disk, plug)| (disk.as_str(), *plug))
     }
 
     /// Every device, each after those it lies on.

@@ -3,6 +3,7 @@
 use crate::device::Device;
 use crate::fstab::fields;
 use crate::guest::Guest;
+use crate::plug::by_path;
 use h2k_block::{Class, Error, Result};
 use h2k_volume::disk_name;
 
@@ -72,7 +73,7 @@ pub(crate) fn resolve<'g>(guest: &'g Guest, spec: &[u8], crypttab: &Crypttab) ->
         let key = key.to_ascii_uppercase();
         let found = match key.as_slice() {
             b"ID" => by_id(guest, &value, crypttab)?,
-            b"PATH" => only_disk(guest, &value),
+            b"PATH" => only_disk(guest, &value).or_else(|| by_path(guest, &value)),
             _ => by(guest, &key, &value),
         };
         return found.ok_or_else(|| absent(&text));

@@ -45,7 +45,7 @@ pub use condition::{Condition, Holds, together};
 pub use graph::{Dep, Edge, Graph};
 pub use index::{Pull, Rank};
 pub use lists::{Listed, Lists, MountUnit, Rule, Socket, Timer, UnitFile};
-pub use name::{Kind, Name};
+pub use name::{Kind, Name, escape_path};
 pub use scope::Scope;
 pub use security::{Calls, Check, Exposure, Level, security};
 pub use state::{Install, State};

@@ -17,4 +17,5 @@ pub mod reads;
 pub mod rng;
 pub mod sparse;
 pub mod twins;
+pub mod uki;
 pub mod volatile;

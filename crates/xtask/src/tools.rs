@@ -52,6 +52,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("journalctl", "systemd"),
     ("systemctl", "systemd"),
     ("systemd-analyze", "systemd"),
+    ("systemd-escape", "systemd"),
     ("/lib/systemd/systemd", "systemd"),
     ("setpriv", "util-linux"),
     ("last", "util-linux"),

@@ -18,6 +18,8 @@ mod report;
 mod text;
 mod x11;
 
+pub use report::clock;
+
 use crate::finding::Finding;
 use crate::view::View;
 use cmdline::Kind;
@@ -53,6 +55,7 @@ pub trait Fix: Send + Sync {
 static FIXES: &[&dyn Fix] = &[
     &names::Fstab,
     &names::Crypttab,
+    &names::Units,
     &names::Parameters(Kind::GrubDefault),
     &names::Parameters(Kind::GrubCfg),
     &names::Parameters(Kind::Bls),
@@ -82,6 +85,8 @@ static FIXES: &[&dyn Fix] = &[
     &first_boot::FirstBoot,
     &report::Clock,
     &report::Integrity,
+    &report::Twins,
+    &names::Uki,
     &initramfs::Initramfs,
     &initramfs::Persist,
 ];

@@ -150,6 +150,10 @@ fn assigned(bytes: &[u8], line: &Line<'_>) -> Option<Found> {
     let range = quoted(bytes, start, line.range().end);
     let quote = |b: &u8| matches!(b, b'"' | b'\'');
     let bare = !bytes.get(start).is_some_and(quote);
+    // `root=x" y"`: where such a value ends is for a shell to say.
+    if bare && part(bytes, &range).iter().any(quote) {
+        return None;
+    }
     let found = Found::within(name, bytes, range);
     Some(Found { bare, ..found })
 }
@@ -261,7 +265,7 @@ mod tests {
     fn defaults_are_read_through_quotes_lines_and_comments() {
         let text = "# GRUB_CMDLINE_LINUX=\"root=/dev/a\"\nGRUB_TIMEOUT=5\nexport GRUB_CMDLINE_LINUX=\"root=/dev/b\n  \
                     quiet\" # why\nGRUB_CMDLINE_LINUX_DEFAULT=''\nGRUB_CMDLINE_LINUX+=\" $X a=\\\"b c\\\"\"\n\
-                    GRUB_CMDLINE_LINUX=bare next\n";
+                    GRUB_CMDLINE_LINUX=bare next\nGRUB_CMDLINE_LINUX=a\" b\"\n";
         assert_eq!(
             read(Kind::GrubDefault, "/etc/default/grub", text),
             [

@@ -12,6 +12,8 @@ mod lvm;
 mod map;
 mod parameters;
 mod resume;
+mod uki;
+mod units;
 
 pub(super) use arrays::Mdadm;
 pub(super) use crypttab::Crypttab;
@@ -21,6 +23,8 @@ pub(super) use lvm::LvmFilter;
 pub(super) use map::DeviceMap;
 pub(super) use parameters::Parameters;
 pub(super) use resume::Resume;
+pub(super) use uki::Uki;
+pub(super) use units::Units;
 
 use super::patch::Patch;
 use crate::edit::Edit;

@@ -58,7 +58,7 @@ pub use guest::{
     ProblemReport, RaidReport, TableReport, hex, kind_word, odd, text,
 };
 pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
-pub use machine::{MachineDisk, MachineSource, ManifestCheck, OpenMachine, Spill};
+pub use machine::{MachineDisk, MachineSource, ManifestCheck, ManifestWish, OpenMachine, Spill};
 pub use map::{MapEntry, map};
 pub use measure::{Measure, MeasureReport, Measured};
 pub use migrate::{Migrate, MigrateReport, MigrateTimes, Proof, ProvedBy};

@@ -9,7 +9,8 @@
 )]
 
 use h2k_block::{BlockRead, Class, HostFile, MemDisk};
-use h2k_convert::{MachineSource, ManifestCheck, OpenMachine, Result, Source};
+use h2k_convert::{MachineSource, ManifestCheck, ManifestWish, OpenMachine, Result, Source};
+use h2k_guest::{Plug, Wire};
 use h2k_machine::{Bus, Decisions, Kind, Placed, Target, domain_xml};
 use h2k_testkit::oracle;
 use h2k_testkit::rng::Rng;
@@ -158,10 +159,31 @@ fn a_package_that_was_changed_is_refused_unless_nobody_asks() {
     for source in [packed, Source::new(place.path("app.ovf"))] {
         assert_eq!(class(&source), Class::Corrupt);
         let mut careless = MachineSource::new(source);
-        careless.check_manifest = false;
+        careless.manifest = ManifestWish::Skip;
         let opened = careless.open(&spill, &GO).unwrap();
         assert_eq!(opened.manifest, ManifestCheck::Skipped);
         assert!(all(&*opened.disks[0].opened.disk()) == Place::content());
+    }
+}
+
+#[test]
+fn disks_come_in_the_order_of_their_positions_as_the_guest_counts_them() {
+    let place = Place::new();
+    place.image("d.vmdk", "vmdk", &["-o", "subformat=streamOptimized"]);
+    let text = ovf("href='d.vmdk'");
+    let orders = [("0", [3, 8], [0, 1]), ("5", [8, 3], [1, 5])];
+    for (unit, sizes, units) in orders {
+        let text = text.replace("<AddressOnParent>0<", &format!("<AddressOnParent>{unit}<"));
+        let opened = open(&place.put("app.ovf", &text)).unwrap();
+        let lens: Vec<u64> = opened.disks.iter().map(|d| d.opened.disk().len() >> 20).collect();
+        assert_eq!(lens, sizes, "{unit}");
+        let plugs = units.map(|unit| {
+            Some(Plug {
+                wire: Wire::Scsi,
+                unit,
+            })
+        });
+        assert_eq!(opened.plugs(), plugs, "{unit}");
     }
 }
 

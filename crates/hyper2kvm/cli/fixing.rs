@@ -4,7 +4,7 @@ use super::guest::GuestArgs;
 use crate::term::{Align, Style, Table, shown, size};
 use h2k_block::{Access, BlockRead, FileDisk, Sharing};
 use h2k_boot::Bus;
-use h2k_convert::{Failure, FixReport, Fixing, SystemFixes};
+use h2k_convert::{Failure, FixReport, Fixing, ManifestCheck, SystemFixes};
 use h2k_fix::configuration::{CloudInit, Configuration, FirstBoot};
 use h2k_fix::{Change, FstabMode, NetworkLevel, Nic, Options, Outcome, Target};
 use h2k_fs::Time;
@@ -28,13 +28,8 @@ pub(super) struct FixArgs {
     #[arg(long, value_name = "FIX", value_parser = id)]
     only_fix: Vec<String>,
     /// Which names in fstab are changed: every one that hangs on the old machine, those by path alone, none
-    #[arg(
-        long,
-        value_name = "MODE",
-        default_value = "stabilize-all",
-        hide_default_value = true
-    )]
-    fstab_mode: Fstab,
+    #[arg(long, value_name = "MODE")]
+    fstab_mode: Option<Fstab>,
     /// Leave the files of boot loaders as they are
     #[arg(long)]
     no_grub: bool,
@@ -45,18 +40,13 @@ pub(super) struct FixArgs {
     #[arg(long)]
     remove_vmware_tools: bool,
     /// How far network fixes go
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        default_value = "moderate",
-        hide_default_value = true
-    )]
-    network_fix_level: Level,
-    /// Configure the guest as this file says: YAML or JSON with `configuration`, `cloud-init` and `first-boot`
+    #[arg(long, value_name = "LEVEL")]
+    network_fix_level: Option<Level>,
+    /// Configure the guest as this file says: YAML or JSON with `configuration`, `cloud-init`, `first-boot` and `fix`
     ///
     /// configuration: hostname, users, services, network, firstboot. cloud-init: disable, nocloud. first-boot:
-    /// regen_initramfs, guest_agent, remove_vmware_tools. Keys that are not known are refused; docs/configuration.md has
-    /// all of them with an example.
+    /// regen_initramfs, guest_agent, remove_vmware_tools. fix: what the options here say, which count more. Keys that are
+    /// not known are refused; docs/configuration.md has all of them with an example.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Attach the disks to this controller instead of the best one the guest knows
@@ -79,6 +69,21 @@ struct Said {
     cloud_init: CloudInit,
     #[serde(alias = "first_boot")]
     first_boot: FirstBoot,
+    fix: SaidFix,
+}
+
+/// What a file says of the fixes: the options of the command line, by the same names.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SaidFix {
+    only: Vec<String>,
+    enable: Vec<String>,
+    disable: Vec<String>,
+    fstab_mode: Option<FstabMode>,
+    no_grub: bool,
+    regen_initramfs: Option<bool>,
+    remove_vmware_tools: bool,
+    network_fix_level: Option<NetworkLevel>,
 }
 
 /// A configuration is a page of text, with keys and scripts in it.
@@ -175,8 +180,12 @@ impl FixArgs {
             Some(path) => Said::read(path)?,
             None => Said::default(),
         };
-        let mut disable = self.disable.clone();
-        if self.no_regen_initramfs {
+        let wish = said.fix;
+        for name in wish.only.iter().chain(&wish.enable).chain(&wish.disable) {
+            id(name).map_err(Failure::invalid)?;
+        }
+        let mut disable = [self.disable.clone(), wish.disable].concat();
+        if self.no_regen_initramfs || wish.regen_initramfs == Some(false) {
             disable.push("linux.initramfs".to_owned());
         }
         Ok(Fixing {
@@ -187,23 +196,31 @@ impl FixArgs {
                 from: None,
             },
             options: Options {
-                only: self.only_fix.clone(),
-                enable: self.enable.clone(),
+                only: match self.only_fix.is_empty() {
+                    true => wish.only,
+                    false => self.only_fix.clone(),
+                },
+                enable: [self.enable.clone(), wish.enable].concat(),
                 disable,
                 fstab: match self.fstab_mode {
-                    Fstab::StabilizeAll => FstabMode::StabilizeAll,
-                    Fstab::BypathOnly => FstabMode::BypathOnly,
-                    Fstab::Noop => FstabMode::Noop,
+                    Some(Fstab::StabilizeAll) => FstabMode::StabilizeAll,
+                    Some(Fstab::BypathOnly) => FstabMode::BypathOnly,
+                    Some(Fstab::Noop) => FstabMode::Noop,
+                    None => wish.fstab_mode.unwrap_or_default(),
                 },
-                no_grub: self.no_grub,
+                no_grub: self.no_grub || wish.no_grub,
                 configuration: said.configuration,
                 cloud_init: said.cloud_init,
+                // What is removed at the first start is kept from starting until then.
+                remove_vmware_tools: self.remove_vmware_tools
+                    || wish.remove_vmware_tools
+                    || said.first_boot.remove_vmware_tools,
                 first_boot: said.first_boot,
-                remove_vmware_tools: self.remove_vmware_tools,
                 network: match self.network_fix_level {
-                    Level::Conservative => NetworkLevel::Conservative,
-                    Level::Moderate => NetworkLevel::Moderate,
-                    Level::Aggressive => NetworkLevel::Aggressive,
+                    Some(Level::Conservative) => NetworkLevel::Conservative,
+                    Some(Level::Moderate) => NetworkLevel::Moderate,
+                    Some(Level::Aggressive) => NetworkLevel::Aggressive,
+                    None => wish.network_fix_level.unwrap_or_default(),
                 },
                 now: now(),
             },
@@ -253,8 +270,12 @@ pub(super) struct Shows {
 
 /// What was found of every system, and what was judged of the result.
 pub(super) fn text(report: &FixReport, style: Style, shows: Shows) -> String {
+    let manifest = report
+        .manifest
+        .iter()
+        .filter_map(|check| manifest(check, style, shows));
     let texts = report.systems.iter().map(|system| one(system, style, shows));
-    let mut all: Vec<String> = texts.collect();
+    let mut all: Vec<String> = manifest.chain(texts).collect();
     if report.systems.is_empty() {
         all.extend(report.obstacles().iter().map(|why| format!("{}\n", shown(why))));
     }
@@ -270,6 +291,27 @@ pub(super) fn text(report: &FixReport, style: Style, shows: Shows) -> String {
         ));
     }
     all.join("\n")
+}
+
+/// What became of a manifest, as a finding of no system.
+fn manifest(check: &ManifestCheck, style: Style, shows: Shows) -> Option<String> {
+    let (word, why, advice) = match check {
+        ManifestCheck::Differs { why, advice } => (style.red("blocked"), why.clone(), advice.as_deref()),
+        ManifestCheck::Agreed { files, bytes } if shows.all => {
+            let why = format!("{files} files ({}) are what the manifest says", size(*bytes));
+            (style.dim("leave  "), why, None)
+        }
+        _ => return None,
+    };
+    let mut text = format!(
+        "  {word}  {}\n           {}\n",
+        style.bold("manifest"),
+        shown(&why)
+    );
+    if let Some(advice) = advice {
+        text.push_str(&format!("           {} {}\n", style.dim("help:"), shown(advice)));
+    }
+    Some(text)
 }
 
 fn one(system: &SystemFixes, style: Style, shows: Shows) -> String {

@@ -71,6 +71,9 @@ fn machines_are_migrated_as_their_descriptions_say() {
         let there = names(dir);
         let plan = run(dir, &["plan", "--json", source]);
         assert_eq!(plan.code, 3, "{source}: {plan:?}");
+        let manifest = &plan.json()["manifest"];
+        let state = if source == "app.ova" { "agreed" } else { "absent" };
+        assert_eq!(manifest["state"], state, "{source}: {manifest}");
         run(dir, &["migrate", "-q", "--prove", source, "-o", "out"]).good();
         assert_eq!(
             names(&dir.join("out")),
@@ -101,6 +104,27 @@ fn machines_are_migrated_as_their_descriptions_say() {
 }
 
 #[test]
+fn a_machines_clock_runs_as_its_guest_takes_it() {
+    let said = |place: &super::Place, text: &str| {
+        let domain = format!(
+            "<domain type='kvm'><name>app</name><memory unit='MiB'>1024</memory><vcpu>1</vcpu>\
+             <os><type arch='x86_64'>hvm</type></os><clock offset='{text}'/><devices><disk type='file' device='disk'>\
+             <driver name='qemu' type='raw'/><source file='{}'/><target dev='sda' bus='scsi'/></disk></devices></domain>",
+            place.file("a.img").display()
+        );
+        std::fs::write(place.file("app.xml"), domain).unwrap();
+        run(place.path(), &["migrate", "-q", "app.xml", "-o", "out"]).good();
+        std::fs::read_to_string(place.file("out/app.xml")).unwrap()
+    };
+    let local = super::Place::changed(|tree| super::put(tree, "etc/adjtime", "0.0 0 0.0\n0\nLOCAL\n"));
+    let xml = said(&local, "utc");
+    assert!(xml.contains("<clock offset='localtime'"), "{xml}");
+    // What says nothing takes it for UTC, whatever the old machine had.
+    let xml = said(&super::Place::new(), "localtime");
+    assert!(xml.contains("<clock offset='utc'"), "{xml}");
+}
+
+#[test]
 fn a_package_whose_manifest_tells_other_digests_is_refused() {
     let dir = exported();
     let dir = dir.path();
@@ -113,5 +137,16 @@ fn a_package_whose_manifest_tells_other_digests_is_refused() {
     for word in ["class: corrupt", "d.vmdk", "manifest", "fetch it again"] {
         assert!(ran.err.contains(word), "{word}: {ran:?}");
     }
+    assert_eq!(names(dir), ["app.ova"]);
+    // A plan shows the rest, too.
+    let ran = run(dir, &["plan", "app.ova"]);
+    assert_eq!(ran.code, 4, "{ran:?}");
+    for word in ["blocked", "d.vmdk", "manifest", "fetch it again", "/etc/fstab"] {
+        assert!(ran.out.contains(word), "{word}: {ran:?}");
+    }
+    let manifest = &run(dir, &["plan", "--json", "app.ova"]).json()["manifest"];
+    assert_eq!(manifest["state"], "differs", "{manifest}");
+    let ran = run(dir, &["fix", "--overlay", "over.qcow2", "app.ova"]);
+    assert!(ran.code == 1 && ran.err.contains("fetch it again"), "{ran:?}");
     assert_eq!(names(dir), ["app.ova"]);
 }

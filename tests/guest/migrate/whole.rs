@@ -239,3 +239,50 @@ fn the_machine_that_is_shipped_is_moved() {
         ["web01.vmx", "web01.vmdk"].map(|name| digest(&home.join(name)))
     );
 }
+
+#[test]
+fn fixes_are_chosen_by_a_file_and_options_count_more() {
+    let place = Place::changed(|tree| {
+        let unit = "[Unit]\nConditionVirtualization=vmware\n[Service]\nExecStart=/usr/bin/vmtoolsd\n[Install]\nWantedBy=multi-user.target\n";
+        super::put(tree, "usr/lib/systemd/system/open-vm-tools.service", unit);
+        super::put(tree, "usr/lib/systemd/systemd", "x");
+        let wants = "etc/systemd/system/multi-user.target.wants";
+        super::put(tree, &format!("{wants}/.keep"), "");
+        let link = tree.join(wants).join("open-vm-tools.service");
+        std::os::unix::fs::symlink("/usr/lib/systemd/system/open-vm-tools.service", link).unwrap();
+    });
+    let paths = |config: &str, args: &[&str]| {
+        std::fs::write(place.file("c.yaml"), config).unwrap();
+        let ran = run(
+            place.path(),
+            &[&["plan", "--json", "--config", "c.yaml", "a.img"], args].concat(),
+        );
+        let document = ran.json();
+        let all = changes(&document).iter();
+        all.map(|c| c["path"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(paths("fix: {only: [linux.fstab]}", &[]), ["/etc/fstab"]);
+    assert_eq!(
+        paths("fix: {only: [linux.fstab], fstab_mode: noop}", &[]),
+        [""; 0]
+    );
+    let more = ["--fstab-mode", "stabilize-all"];
+    assert_eq!(
+        paths("fix: {only: [linux.fstab], fstab_mode: noop}", &more),
+        ["/etc/fstab"]
+    );
+    let rest = paths("fix: {no_grub: true, regen_initramfs: false}", &[]);
+    assert_eq!(rest, ["/etc/fstab"]);
+    let mask = "/etc/systemd/system/open-vm-tools.service".to_owned();
+    for config in [
+        "fix: {remove_vmware_tools: true}",
+        "first-boot: {remove_vmware_tools: true}",
+    ] {
+        assert!(paths(config, &[]).contains(&mask), "{config}");
+    }
+    assert!(!paths("{}", &[]).contains(&mask));
+    std::fs::write(place.file("c.yaml"), "fix: {only: [linux.fsta]}").unwrap();
+    let ran = run(place.path(), &["plan", "--config", "c.yaml", "a.img"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+}

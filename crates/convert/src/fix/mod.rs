@@ -16,7 +16,7 @@ pub use place::{FixOnly, FixedReport, Into};
 pub(crate) use report::clear;
 pub use report::{CheckedReport, DiskEdits, FixReport, FixTimes, RefusedReport, SystemFixes, Validation};
 
-use crate::{GuestSource, OpenGuest, OpenMachine, Result};
+use crate::{GuestSource, ManifestWish, OpenGuest, OpenMachine, Result};
 use h2k_block::{BlockRead, Class, Error, Limits, Overlay};
 use h2k_boot::{Boot, Bus};
 use h2k_fix::{Hypervisor, Nic, Options, Outcome, Proposal, Target, propose};
@@ -79,6 +79,9 @@ impl Fixing {
     /// As [`GuestSource::open`]; what one fix cannot do is part of the report.
     pub fn run(mut self, stop: &AtomicBool) -> Result<Fixed> {
         let begun = Instant::now();
+        if self.guest.manifest == ManifestWish::Skip {
+            self.guest.manifest = ManifestWish::Tell;
+        }
         let spill = self.guest.spill.clone();
         let guest = self.guest.open_until(stop)?;
         if let Some(open) = &guest.machine {
@@ -204,7 +207,7 @@ fn judge(
     options: &Options,
     limits: &Limits,
 ) -> Judged {
-    let fixed = Guest::of_volumes(&open.volumes.read_over(&site.volumes), limits);
+    let fixed = Guest::of_volumes(&open.volumes.read_over(&site.volumes), limits).plugged(&open.plugs);
     let mut assembly = Assembly::default();
     for (system, _) in &before.systems {
         match fixed.assemble(system) {

@@ -1,11 +1,11 @@
 //! What was found, changed and judged, as a report.
 
 use super::{Judged, Proposals, worst};
-use crate::{OpenGuest, ProblemReport, Result};
-use h2k_block::{Edit, Error, Overlay};
+use crate::{ManifestCheck, OpenGuest, ProblemReport, Result};
+use h2k_block::{Edit, Error, Limits, Overlay};
 use h2k_boot::{Boot, Bus, Firmware};
 use h2k_fix::{Change, Finding, Outcome};
-use h2k_guest::{Assembly, Unread};
+use h2k_guest::{Assembly, Look, SystemKind, Unread};
 use h2k_inspect::{Diagnosis, Level, Section, SystemDiagnosis, Verdict};
 use serde::Serialize;
 use std::path::Path;
@@ -17,6 +17,8 @@ use std::time::Duration;
 pub struct FixReport {
     /// The files its disks are in, in order.
     pub disks: Vec<String>,
+    /// Of a described machine: what became of the manifest of its package.
+    pub manifest: Option<ManifestCheck>,
     /// The worst outcome of all findings.
     pub outcome: Outcome,
     /// The controller the user wants the disks attached to.
@@ -57,6 +59,8 @@ pub struct SystemFixes {
     pub changes: Vec<Change>,
     /// The firmware it needs.
     pub firmware: Option<Firmware>,
+    /// Of a Linux system: whether it takes the machine's clock for local time, with its fixes made.
+    pub local_time: Option<bool>,
     /// What was judged of the result.
     pub validation: Validation,
     /// What could not be read, and why.
@@ -230,6 +234,7 @@ impl FixReport {
                 kind: system.kind.word(),
                 name: system.name.clone(),
                 firmware: firmware(&boot.found),
+                local_time: local_time(&judged.assembly, &root),
                 validation: Validation::of(before.systems.iter().find(|s| s.root == root), after, left_over),
                 unread,
                 root,
@@ -239,6 +244,7 @@ impl FixReport {
         }
         Self {
             disks: guest.disks.iter().map(|d| d.display().to_string()).collect(),
+            manifest: guest.machine.as_ref().map(|open| open.manifest.clone()),
             outcome: worst(systems.iter().map(|s| s.outcome)),
             bus_wanted: None,
             systems,
@@ -256,6 +262,9 @@ impl FixReport {
     #[must_use]
     pub fn obstacles(&self) -> Vec<String> {
         let mut all = Vec::new();
+        if let Some(ManifestCheck::Differs { why, .. }) = &self.manifest {
+            all.push(why.clone());
+        }
         for unread in &self.unread {
             all.push(format!("{}: {}", unread.source, unread.message));
         }
@@ -300,6 +309,13 @@ impl FixReport {
             .into_iter()
             .find(|bus| !self.systems.is_empty() && fits(bus))
     }
+}
+
+fn local_time(fixed: &Assembly, root: &str) -> Option<bool> {
+    let (system, assembled) = fixed.systems.iter().find(|(system, _)| system.source() == root)?;
+    let limits = Limits::default();
+    let look = Look::new(&assembled.tree, &limits);
+    (system.kind == SystemKind::Linux).then(|| h2k_fix::clock(&look).is_some_and(|said| said.value))
 }
 
 fn firmware(boot: &Boot) -> Option<Firmware> {
@@ -359,6 +375,12 @@ pub(crate) fn clear(report: &FixReport, allow_partial: bool) -> Result<()> {
 
 /// What can be done about obstacles.
 fn remedy(report: &FixReport) -> String {
+    if let Some(ManifestCheck::Differs {
+        advice: Some(advice), ..
+    }) = &report.manifest
+    {
+        return advice.clone();
+    }
     let first = match (
         report.locked,
         report.systems.is_empty(),

@@ -19,9 +19,9 @@ pub use filesystems::{FilesystemsReport, LeftOutReport};
 pub use key::Key;
 pub use name::{hex, odd, text};
 
-use crate::{Failure, MachineSource, OpenMachine, Opened, Result, Source};
+use crate::{Failure, MachineSource, ManifestWish, OpenMachine, Opened, Result, Source};
 use h2k_block::{Class, Error, FileDisk, HostFile, Limits};
-use h2k_guest::{Assembled, Guest, Wish};
+use h2k_guest::{Assembled, Guest, Plug, Wish};
 use h2k_volume::{Disk, Volumes, scan};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ pub struct GuestSource {
     /// Its disks, in order: the first one is `/dev/sda`. Or one description of a machine (OVA, OVF, VMX, libvirt
     /// domain), whose disks are opened.
     pub disks: Vec<Source>,
-    /// Whether every file that a description's manifest names is read and compared with it first.
-    pub check_manifest: bool,
+    /// What becomes of a description's manifest.
+    pub manifest: ManifestWish,
     /// Of an OVF package: which machine of it, in which configuration.
     pub package: h2k_machine::ovf::Options,
     /// The directory for disks that have to be unpacked and for edits that are too many for memory; the one for
@@ -61,6 +61,8 @@ pub struct OpenGuest {
     pub machine: Option<OpenMachine>,
     /// What the user said of the disks, and the images they are in.
     pub(crate) images: Vec<(Source, Opened)>,
+    /// Where the disks are plugged in, as far as the description tells.
+    pub(crate) plugs: Vec<Option<Plug>>,
     mounts: Vec<String>,
     root: Option<String>,
 }
@@ -87,9 +89,10 @@ impl GuestSource {
         let mut machine = MachineSource {
             sources: self.disks,
             package: self.package,
-            check_manifest: self.check_manifest,
+            manifest: self.manifest,
         }
         .open(&spill, stop)?;
+        let plugs = machine.plugs();
         let mut disks = Vec::new();
         let mut images = Vec::new();
         let mut names = Vec::new();
@@ -101,11 +104,12 @@ impl GuestSource {
         let limits = Limits::default();
         let mut volumes = scan(&disks, &limits).map_err(|e| about(e, &names))?;
         key::unlock(&mut volumes, self.keys).map_err(|e| about(e, &names))?;
-        let guest = Guest::new(&volumes, &limits);
+        let guest = Guest::new(&volumes, &limits).plugged(&plugs);
         Ok(OpenGuest {
             disks: names,
             volumes,
             guest,
+            plugs,
             machine: machine.kind.is_some().then_some(machine),
             images,
             mounts: self.mounts,

@@ -1,6 +1,6 @@
 //! The files a description names, and where they come from.
 
-use super::{MachineDisk, ManifestCheck, elsewhere, named};
+use super::{MachineDisk, ManifestCheck, ManifestWish, elsewhere, named};
 use crate::Source;
 use crate::source::check_recovered;
 use h2k_block::{Access, Class, Error, FileDisk, Host, HostFile, Limits, Result};
@@ -93,7 +93,7 @@ impl<'a> Files<'a> {
     /// Compares every file the manifest names with it.
     pub(super) fn check(
         &self,
-        wanted: bool,
+        wish: ManifestWish,
         machine: &mut Machine,
         stop: &AtomicBool,
     ) -> Result<ManifestCheck> {
@@ -103,10 +103,18 @@ impl<'a> Files<'a> {
         let Some(manifest) = &self.manifest else {
             return Ok(ManifestCheck::Absent);
         };
-        if !wanted {
+        if wish == ManifestWish::Skip {
             return Ok(ManifestCheck::Skipped);
         }
-        let bytes = manifest.verify(&*self.host, &self.referrer, stop)?;
+        let bytes = match manifest.verify(&*self.host, &self.referrer, stop) {
+            Err(e) if e.class() == Class::Corrupt && wish == ManifestWish::Tell => {
+                return Ok(ManifestCheck::Differs {
+                    why: e.to_string(),
+                    advice: e.advice().map(str::to_owned),
+                });
+            }
+            read => read?,
+        };
         for drive in machine.drives.clone() {
             if let h2k_machine::Source::File(file) = &drive.source
                 && file.chunk.is_none()

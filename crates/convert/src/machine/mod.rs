@@ -17,7 +17,9 @@ pub use files::Spill;
 
 use files::Files;
 use h2k_block::{Access, Class, Error};
-use h2k_machine::{Drive, DriveKind, Kind, Machine, ovf};
+use h2k_guest::{Plug, Wire};
+use h2k_machine::{Controller, Drive, DriveKind, Kind, Machine, ovf};
+use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -29,8 +31,8 @@ pub struct MachineSource {
     pub sources: Vec<Source>,
     /// Of an OVF package: which machine of it, in which configuration.
     pub package: ovf::Options,
-    /// Whether to read every file of an OVF package and compare it with the manifest, where there is one.
-    pub check_manifest: bool,
+    /// What becomes of an OVF package's manifest, where there is one.
+    pub manifest: ManifestWish,
 }
 
 /// A machine whose disks are open.
@@ -39,7 +41,7 @@ pub struct OpenMachine {
     pub machine: Machine,
     /// What the description is; `None` for disk images.
     pub kind: Option<Kind>,
-    /// Its hard disks, in the order of the description.
+    /// Its hard disks: of one kind of controller, in the order of their positions.
     pub disks: Vec<MachineDisk>,
     /// What became of the manifest.
     pub manifest: ManifestCheck,
@@ -68,8 +70,21 @@ impl std::fmt::Debug for OpenMachine {
     }
 }
 
+/// What becomes of a manifest: checking it reads every file it names once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ManifestWish {
+    /// It is not looked at.
+    #[default]
+    Skip,
+    /// Every file is compared with it, and what differs is told.
+    Tell,
+    /// Every file is compared with it, and nothing is opened where one differs.
+    Demand,
+}
+
 /// What became of a manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
 pub enum ManifestCheck {
     /// There is none.
     Absent,
@@ -82,6 +97,13 @@ pub enum ManifestCheck {
         /// How many bytes were read.
         bytes: u64,
     },
+    /// A file it names is not what it says.
+    Differs {
+        /// Which, and how.
+        why: String,
+        /// What can be done about it.
+        advice: Option<String>,
+    },
 }
 
 impl MachineSource {
@@ -91,7 +113,7 @@ impl MachineSource {
         Self {
             sources: vec![source],
             package: ovf::Options::default(),
-            check_manifest: true,
+            manifest: ManifestWish::Demand,
         }
     }
 
@@ -123,15 +145,14 @@ impl MachineSource {
         let told = |e: Error| source.unopened(e);
         let files = Files::open(kind, source).map_err(told)?;
         let mut machine = files.machine(&self.package).map_err(told)?;
-        let manifest = files
-            .check(self.check_manifest, &mut machine, stop)
-            .map_err(told)?;
+        let manifest = files.check(self.manifest, &mut machine, stop).map_err(told)?;
         let mut disks = Vec::new();
         for (index, drive) in machine.drives.iter().enumerate() {
             if drive.kind == DriveKind::Disk {
                 disks.push(files.disk(index, drive, spill, stop).map_err(told)?);
             }
         }
+        in_the_guests_order(&machine.drives, &mut disks);
         Ok(OpenMachine {
             machine,
             kind: Some(kind),
@@ -178,6 +199,45 @@ impl MachineSource {
             disks,
             manifest: ManifestCheck::Absent,
         })
+    }
+}
+
+/// Kernels count the disks of a controller by their positions there, whatever order a description names them in.
+fn in_the_guests_order(drives: &[Drive], disks: &mut [MachineDisk]) {
+    let place = |disk: &MachineDisk| {
+        let drive = drives.get(disk.drive)?;
+        // Which kind of controller comes first is the firmware's and the drivers' affair: as the description has it.
+        let first = drives
+            .iter()
+            .position(|d| d.kind == DriveKind::Disk && d.controller == drive.controller);
+        Some((first, drive.slot.map(|slot| (slot.controller, slot.unit))))
+    };
+    disks.sort_by_key(place);
+}
+
+impl OpenMachine {
+    /// Where its disks are plugged in, in their order, as far as the description tells.
+    #[must_use]
+    pub fn plugs(&self) -> Vec<Option<Plug>> {
+        let plug = |disk: &MachineDisk| {
+            let drive = self.machine.drives.get(disk.drive)?;
+            let wire = match drive.controller {
+                Controller::Ide => Wire::Ide,
+                Controller::Sata => Wire::Sata,
+                Controller::Nvme => Wire::Nvme,
+                Controller::BusLogic
+                | Controller::LsiLogic
+                | Controller::Lsi53c895a
+                | Controller::LsiSas
+                | Controller::PvScsi
+                | Controller::VirtioScsi
+                | Controller::Scsi => Wire::Scsi,
+                _ => return None,
+            };
+            let unit = drive.slot?.unit;
+            Some(Plug { wire, unit })
+        };
+        self.disks.iter().map(plug).collect()
     }
 }
 

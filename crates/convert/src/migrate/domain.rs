@@ -47,6 +47,7 @@ pub(super) fn describe(
         guest: guest(fixed),
         // The agent's channel, randomness and the balloon are nothing to a guest that does not know them.
         virtio: bus.is_virtio(),
+        clock: job.decisions.clock.or_else(|| clock(fixed)),
         nic: (!bus.is_virtio()).then_some(NicModel::E1000e),
         ..job.decisions.clone()
     };
@@ -83,6 +84,25 @@ fn firmware(fixed: &Fixed, source: &Machine) -> Option<machine::Firmware> {
         (Firmware::Bios, _) => machine::Firmware::Bios,
         (_, Some(said @ machine::Firmware::Uefi { .. })) => said,
         (_, _) => machine::Firmware::Uefi { secure_boot: false },
+    })
+}
+
+/// What the guest takes the clock for: where it is Linux alone, its files tell. Windows wants local time unless the
+/// old machine says otherwise.
+fn clock(fixed: &Fixed) -> Option<machine::Clock> {
+    if guest(fixed) == machine::Guest::Windows {
+        return None;
+    }
+    let mut said = fixed
+        .report
+        .systems
+        .iter()
+        .filter_map(|s| s.local_time)
+        .peekable();
+    said.peek()?;
+    Some(match said.any(|local| local) {
+        true => machine::Clock::Localtime,
+        false => machine::Clock::Utc,
     })
 }
 

@@ -12,7 +12,7 @@ pub use report::{MigrateReport, MigrateTimes};
 
 use crate::failure::About;
 use crate::fix::clear;
-use crate::{Convert, Failure, Fixed, Fixing, Making, Phase, Result, Watch};
+use crate::{Convert, Failure, Fixed, Fixing, Making, ManifestWish, Phase, Result, Watch};
 use h2k_block::{Error, HostFile, Output};
 use h2k_image::Info;
 use h2k_machine::Decisions;
@@ -61,7 +61,7 @@ impl Migrate {
         let begun = Instant::now();
         let made = directory(&self.into)?;
         let mut fixing = std::mem::take(&mut self.fixing);
-        fixing.guest.check_manifest = true;
+        fixing.guest.manifest = ManifestWish::Demand;
         fixing.guest.spill.get_or_insert_with(|| self.into.clone());
         watch.phase(Phase::Look);
         let done = fixing.run(stop).and_then(|fixed| {

@@ -8,21 +8,21 @@ use std::path::PathBuf;
 /// Fix what keeps a guest from booting on KVM, without copying it
 ///
 /// Does what plan shows. With --overlay the fixes go into a new qcow2 image that refers to the disk for the rest, and
-/// the disk stays as it is. With --in-place they are written into raw disks, into all of them or into none: when that is
-/// interrupted, recover finishes it.
+/// the disk stays as it is. With --in-place they are written into raw disks and qcow2 images, into all of them or into
+/// none: when that is interrupted, recover finishes it. Snapshots and parents of an image stay as they are.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   hyper2kvm fix --overlay server-fixed.qcow2 server.vmdk
   hyper2kvm fix --in-place server.raw
-  hyper2kvm fix --in-place system.raw data.raw
+  hyper2kvm fix --in-place system.qcow2 data.qcow2
   hyper2kvm fix --overlay a.qcow2 --overlay b.qcow2 -a first.vmdk -a second.vmdk")]
 #[command(group = clap::ArgGroup::new("into").required(true).args(["in_place", "overlay"]))]
 pub(super) struct Args {
     /// The disks of one guest, in their order
     #[arg(value_name = "DISK", required_unless_present = "add")]
     disks: Vec<PathBuf>,
-    /// Write the fixes into the disk itself (raw disks)
+    /// Write the fixes into the disk itself (raw, qcow2)
     #[arg(long, help_heading = "Target")]
     in_place: bool,
     /// Write the fixes into this qcow2 image over the disk; once for each disk, in their order

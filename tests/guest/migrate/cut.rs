@@ -2,6 +2,7 @@
 
 use super::{Place, clean, copy, digest, fixed};
 use crate::run::{changes, names, run, start, struck};
+use h2k_testkit::oracle;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,8 +22,17 @@ fn cut_before_any_write(place: &Place, disks: &[&str], recover_by: &[&str]) {
             copy(&place.file(disk), &place.file(work));
         }
     };
-    let digests =
-        |names: &[String]| -> Vec<String> { names.iter().map(|n| digest(&place.file(n))).collect() };
+    // What an image holds says whether it is old or new; where it holds it may be either.
+    let digests = |names: &[String]| -> Vec<String> {
+        let each = names.iter().map(|name| {
+            if name.ends_with(".qcow2") {
+                oracle::qemu_check(&place.file(name), "qcow2");
+                return run(dir, &["digest", name]).good().out;
+            }
+            digest(&place.file(name))
+        });
+        each.collect()
+    };
     renew();
     let before = digests(&works);
     let Some(calls) = changes(dir, &args) else {
@@ -35,7 +45,8 @@ fn cut_before_any_write(place: &Place, disks: &[&str], recover_by: &[&str]) {
         "a disk is not changed"
     );
     for work in &works {
-        clean(&place.file(work), "raw");
+        let format = if work.ends_with(".qcow2") { "qcow2" } else { "raw" };
+        clean(&place.file(work), format);
     }
     let plan: Vec<&str> = ["plan", "-q"]
         .into_iter()
@@ -92,6 +103,18 @@ fn a_fix_in_place_that_is_cut_off_before_any_write_is_made_whole_or_had_not_begu
 fn a_fix_of_two_disks_that_is_cut_off_is_made_whole_on_both_or_had_not_begun() {
     let place = Place::of_two_disks();
     cut_before_any_write(&place, &["a.img", "b.img"], &["new-a.img", "new-b.img"]);
+}
+
+#[test]
+fn a_fix_of_a_qcow2_image_and_a_raw_disk_is_made_whole_on_both_or_had_not_begun() {
+    let place = Place::of_two_disks();
+    let (raw, image) = (place.file("a.img"), place.file("a.qcow2"));
+    let (raw, image) = (raw.to_str().unwrap(), image.to_str().unwrap());
+    oracle::ok(
+        "qemu-img",
+        &["convert", "-c", "-f", "raw", "-O", "qcow2", raw, image],
+    );
+    cut_before_any_write(&place, &["a.qcow2", "b.img"], &["new-b.img", "new-a.qcow2"]);
 }
 
 #[test]

@@ -162,11 +162,52 @@ fn fixes_go_into_a_raw_disk_once() {
     assert_eq!(digest(&place.file("a.img")), made);
     // Other formats are not written in place.
     copy(&super::DISK.path().join("a.img"), &place.file("b.img"));
-    run(dir, &["convert", "-q", "b.img", "b.qcow2"]).good();
-    let before = digest(&place.file("b.qcow2"));
-    let ran = run(dir, &["fix", "--in-place", "b.qcow2"]);
+    run(dir, &["convert", "-q", "b.img", "b.vmdk"]).good();
+    let before = digest(&place.file("b.vmdk"));
+    let ran = run(dir, &["fix", "--in-place", "b.vmdk"]);
     assert!(ran.code == 1 && ran.err.contains("--overlay"), "{ran:?}");
-    assert_eq!(digest(&place.file("b.qcow2")), before);
+    assert_eq!(digest(&place.file("b.vmdk")), before);
+}
+
+#[test]
+fn fixes_go_into_a_qcow2_image_and_its_parent_and_snapshots_stay() {
+    let place = Place::new();
+    let dir = place.path();
+    let image = place.file("top.qcow2");
+    let (image, parent) = (image.to_str().unwrap(), place.file("a.img"));
+    let over = [
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-F",
+        "raw",
+        "-b",
+        parent.to_str().unwrap(),
+        image,
+    ];
+    oracle::ok("qemu-img", &over);
+    oracle::ok("qemu-img", &["snapshot", "-c", "before", image]);
+    let then = || {
+        run(dir, &["digest", "--snapshot", "before", "top.qcow2"])
+            .good()
+            .out
+    };
+    let before = then();
+    let report = run(dir, &["fix", "--json", "--in-place", "top.qcow2"])
+        .good()
+        .json();
+    assert_eq!(report["in-place"], true);
+    place.untouched();
+    assert_eq!(then(), before);
+    oracle::qemu_check(&place.file("top.qcow2"), "qcow2");
+    clean(&place.file("top.qcow2"), "qcow2");
+    fixed(dir, "top.qcow2");
+    assert_eq!(names(dir), ["a.img", "top.qcow2"]);
+    // Asked again, it leaves every byte.
+    let now = digest(&place.file("top.qcow2"));
+    run(dir, &["fix", "-q", "--in-place", "top.qcow2"]).good();
+    assert_eq!(digest(&place.file("top.qcow2")), now);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use crate::delta::Delta;
 use crate::failure::About;
 use crate::target::Reference;
 use crate::{Chain, Convert, ConvertReport, Failure, Making, Result, Source, Watch, in_place};
-use h2k_block::{Access, BlockRead, Class, Error, Extent, HostFile, Kind, Output, Sharing};
+use h2k_block::{Access, BlockRead, Class, Error, Extent, HostFile, Kind, Limits, Output, Sharing};
+use h2k_image::qcow2::{Edit, overwrite};
 use h2k_image::{Format, Info};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -135,22 +136,23 @@ fn in_place_of(mut fixing: Fixing, allow_partial: bool, stop: &AtomicBool) -> Re
         return Err(Error::unsupported(why).advise("name the disk itself").into());
     }
     clear(&fixed.report, allow_partial)?;
-    let mut targets = Vec::new();
+    let mut changes = Vec::new();
     for (number, file) in files.iter().enumerate().filter(|(n, _)| fixed.is_edited(*n)) {
-        let (Some((source, opened)), Some(over)) = (fixed.guest.images.get(number), fixed.overlay(number))
-        else {
+        let (Some((source, _)), Some(over)) = (fixed.guest.images.get(number), fixed.overlay(number)) else {
             continue;
         };
-        if opened.info.format != Format::Raw {
-            let what = format!("{} images are not written in place", opened.info.format.name());
-            let error = Error::unsupported(what)
-                .advise("make an image over it with --overlay, or a new disk with migrate");
-            return Err(Failure::from(error).about(&source.path));
+        let image = fixed.change_of(number, file).about(&source.path)?;
+        changes.push((over, image, file, &source.path));
+    }
+    let mut targets = Vec::new();
+    for (over, image, file, path) in &changes {
+        if let Some(edit) = image {
+            in_place::make_room(edit, &***file).about(path)?;
         }
         targets.push(in_place::Target {
-            over,
-            file: &**file,
-            path: &source.path,
+            over: image.as_ref().map_or(&**over, Edit::edits),
+            file: &***file,
+            path,
         });
     }
     if let Some(first) = targets.first() {
@@ -187,6 +189,28 @@ impl BlockRead for EditsOnly {
 }
 
 impl Fixed {
+    /// How the file of a disk changes, where the disk is not the file itself.
+    fn change_of(&self, number: usize, file: &Arc<dyn HostFile>) -> h2k_block::Result<Option<Edit>> {
+        let missing = || Error::new(Class::Invalid, "there is no such disk");
+        let (source, opened) = self.guest.images.get(number).ok_or_else(missing)?;
+        let edits = self.report.edits.get(number).ok_or_else(missing)?;
+        let other = "make an image over it with --overlay, or a new disk with migrate";
+        if source.snapshot.is_some() {
+            return Err(Error::unsupported("internal snapshots are not written").advise(other));
+        }
+        match opened.info.format {
+            Format::Raw => Ok(None),
+            Format::Qcow2 => {
+                let disk = self.disk(number)?;
+                overwrite(file.clone(), &*disk, &edits.ranges, &Limits::default()).map(Some)
+            }
+            format => {
+                let what = format!("{} images are not written in place", format.name());
+                Err(Error::unsupported(what).advise(other))
+            }
+        }
+    }
+
     fn is_edited(&self, number: usize) -> bool {
         self.report.edits.get(number).is_some_and(|e| e.bytes > 0)
     }

@@ -21,11 +21,16 @@ pub(crate) fn apply(edit: &Edit, file: &dyn HostFile, path: &Path) -> Result<()>
     if edit.is_nothing() && edit.len() == file.len() {
         return Ok(());
     }
-    // A log may only be believed when the image is already as long as the log will need.
+    make_room(edit, file)?;
+    logged(file, path, |log| edit.commit(file, log))
+}
+
+/// Makes `file` as long as `edit` needs it: a log may only be believed when it is. What is added belongs to nobody.
+pub(crate) fn make_room(edit: &Edit, file: &dyn HostFile) -> Result<()> {
     if file.len() < edit.len() {
         file.set_len(edit.len())?;
     }
-    logged(file, path, |log| edit.commit(file, log))
+    Ok(())
 }
 
 fn logged(file: &dyn HostFile, path: &Path, commit: impl FnOnce(&FileDisk) -> Result<()>) -> Result<()> {

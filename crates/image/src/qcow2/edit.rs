@@ -22,6 +22,12 @@ impl Edit {
         self.overlay.clone()
     }
 
+    /// The same, as an overlay of the file whose edits somebody else commits, together with those of other files.
+    #[must_use]
+    pub fn edits(&self) -> &Overlay {
+        &self.overlay
+    }
+
     /// Length of the changed file in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {

@@ -72,3 +72,36 @@ pub(super) fn strayed(said: &Value, facts: &str) -> Vec<String> {
     }
     strayed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{came_up, outcome, strayed};
+    use serde_json::json;
+
+    const FACTS: &str = "V_NAME=web\nV_IFACE=ens192\nV_MAC=00:50:56:8a:01:21\nV_IP=192.168.77.21\n";
+
+    #[test]
+    fn what_is_called_otherwise_is_told_and_nothing_else() {
+        let said = json!({
+            "boot": "RIG-BOOT-OK host=rig-web root=/dev/vda1",
+            "net": "RIG-NET if=ens192 mac=00:50:56:8a:01:21 ip=192.168.77.21/24 gwping=ok",
+        });
+        assert!(strayed(&said, FACTS).is_empty());
+        let moved = json!({
+            "boot": "RIG-BOOT-OK host=rig-web root=/dev/vda1",
+            "net": "RIG-NET if=enp1s0 mac=00:50:56:8a:01:21 ip=192.168.77.210/24 gwping=ok",
+        });
+        assert_eq!(strayed(&moved, FACTS), ["if=ens192", "ip=192.168.77.21/24"]);
+    }
+
+    #[test]
+    fn a_guest_that_came_up_otherwise_than_expected_did_come_up() {
+        let said =
+            json!({"state": "fail", "boot_s": 79.0, "accel": "tcg", "reason": "network not as expected"});
+        assert!(came_up(&said));
+        assert_eq!(outcome(&said), "boots in 79 s (tcg)");
+        let said = json!({"state": "fail", "boot_s": null, "total_s": 90.0, "reason": "a|b"});
+        assert!(!came_up(&said));
+        assert_eq!(outcome(&said), "**does not boot**, after 90 s: a/b");
+    }
+}

@@ -5,6 +5,7 @@ use h2k_block::{Error, Result};
 
 /// `s_feature_compat`.
 pub(crate) mod compat {
+    pub(crate) const IMAGIC_INODES: u32 = 0x2;
     pub(crate) const HAS_JOURNAL: u32 = 0x4;
     pub(crate) const EXT_ATTR: u32 = 0x8;
     pub(crate) const RESIZE_INODE: u32 = 0x10;

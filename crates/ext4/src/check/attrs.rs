@@ -13,6 +13,8 @@ const BLOCK: &str = "extended attribute block";
 /// What remembering a block of attributes, a value, a byte range costs.
 const BOOK_BYTES: u64 = 32;
 
+/// `e_name_index` of attributes that are named by it alone: ACLs.
+const NAMELESS: [u8; 3] = [2, 3, 8];
 /// `e_name_index` of the encryption context.
 const ENCRYPTION: u8 = 9;
 
@@ -153,13 +155,20 @@ impl Check<'_> {
                 .next_multiple_of(4);
             let start = base.saturating_add(usize::from(entry.value_offs.get()));
             let offset = entry.value_offs.get();
-            if attr.inode == 0 && base.saturating_add(usize::from(offset)) > area.len() {
+            let outside = attr.inode == 0 && base.saturating_add(usize::from(offset)) > area.len();
+            // Without a value only who looks for inline data minds.
+            if outside && inode.has(inode_flag::INLINE_DATA) {
                 self.error("extended attribute", here, || {
                     format!(
                         "inode {}: a value at {offset} of {} bytes",
                         inode.number,
                         area.len()
                     )
+                });
+            }
+            if hashed && attr.name.is_empty() && !NAMELESS.contains(&attr.index) {
+                self.error("extended attribute", here, || {
+                    format!("inode {}: name index {} and no name", inode.number, attr.index)
                 });
             }
             let cluster = self.fs.geo.block_size().saturating_mul(self.ratio());

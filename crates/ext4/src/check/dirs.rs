@@ -284,10 +284,10 @@ impl Check<'_> {
                 )
             });
         }
-        if number > self.fs.geo.inodes || number < self.fs.geo.first_ino {
+        if number > self.fs.geo.inodes || self.is_special(number) {
             self.error(ENTRY, place, || {
                 format!(
-                    "inode {}: {:?} is inode {number}, expected {} to {}",
+                    "inode {}: {:?} is inode {number}, expected one of files, {} to {}",
                     dir.number,
                     text(),
                     self.fs.geo.first_ino,

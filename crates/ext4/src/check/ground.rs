@@ -141,6 +141,9 @@ impl Check<'_> {
     /// Descriptors, and where they say that bitmaps and tables lie. `false` when that cannot be believed.
     pub(super) fn ground(&mut self) -> Result<bool> {
         let geo = &self.fs.geo;
+        if geo.blocks.saturating_mul(geo.block_size()) > self.fs.disk().len() {
+            return Ok(false);
+        }
         let mut own: Vec<Own> = Vec::new();
         let mut firm = true;
         if geo.has_incompat(incompat::MMP) {
@@ -339,7 +342,12 @@ impl Check<'_> {
             .and_then(|inode| crate::journal::Log::open(self.fs, inode));
         match log {
             Ok(log) => {
-                let users = log.users;
+                let (users, features) = (log.users, log.ro_compat);
+                if features != 0 {
+                    self.error("journal superblock", 0, || {
+                        format!("feature_ro_compat {features:#x}, none are known")
+                    });
+                }
                 if users > 1 {
                     self.error("journal superblock", 0, || {
                         format!("shared by {users} filesystems, expected one")

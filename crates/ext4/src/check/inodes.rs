@@ -274,6 +274,11 @@ impl Check<'_> {
                 "extents",
             ),
             (
+                inode_flag::IMAGIC,
+                geo.has_compat(compat::IMAGIC_INODES),
+                "imagic",
+            ),
+            (
                 inode_flag::INLINE_DATA,
                 geo.has_incompat(incompat::INLINE_DATA),
                 "inline_data",

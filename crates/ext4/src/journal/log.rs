@@ -26,6 +26,8 @@ pub(crate) struct Log<'a> {
     pub(crate) errno: u32,
     /// How many filesystems use it.
     pub(crate) users: u32,
+    /// Features that a reader may not know.
+    pub(crate) ro_compat: u32,
     compat: u32,
     incompat: u32,
     seed: u32,
@@ -124,6 +126,11 @@ impl<'a> Log<'a> {
             start,
             sequence: sb.sequence.get(),
             errno: sb.errno.get(),
+            ro_compat: if version == 1 {
+                0
+            } else {
+                sb.feature_ro_compat.get()
+            },
             users: if version == 1 { 0 } else { sb.nr_users.get() },
             compat,
             incompat,

@@ -4,6 +4,7 @@ use h2k_block::{Limits, MemDisk};
 use h2k_boot::{Boot, Initramfs};
 use h2k_fs::MemFs;
 use h2k_guest::{Device, Guest, Look, Tree};
+pub use h2k_testkit::modules::kernel;
 use h2k_testkit::oracle;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,17 +32,6 @@ pub fn looked<T>(fs: MemFs, limits: &Limits, ask: impl FnOnce(&Look<'_>, Boot) -
     let (boot, unread) = h2k_boot::read(&look, &guest);
     look.remember(unread);
     ask(&look, boot)
-}
-
-/// A kernel's file: the head that the boot protocol asks for, and a version.
-pub fn kernel(banner: &str) -> Vec<u8> {
-    let mut head = vec![0; 0x1000];
-    head[0x202..0x206].copy_from_slice(b"HdrS");
-    head[0x206..0x208].copy_from_slice(&0x020f_u16.to_le_bytes());
-    head[0x20e..0x210].copy_from_slice(&0x0600_u16.to_le_bytes());
-    head[0x236] = 1;
-    head[0x800..0x800 + banner.len()].copy_from_slice(banner.as_bytes());
-    head
 }
 
 /// An archive of the files below `dir`, made by cpio.

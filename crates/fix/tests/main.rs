@@ -20,6 +20,7 @@ mod damage;
 mod door;
 mod draft;
 mod first_boot;
+mod initramfs;
 mod lab;
 mod labels;
 mod loaders;

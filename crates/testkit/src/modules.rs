@@ -1,4 +1,5 @@
-//! Kernel modules of a guest that was never built: real ELF objects, so that depmod indexes them.
+//! Kernels and their modules, of a guest that was never built: heads that say what they are, and real ELF objects, so
+//! that depmod indexes them.
 
 use crate::oracle;
 use std::path::Path;
@@ -43,6 +44,18 @@ pub const DRIVERS: [Driver; 9] = [
 #[must_use]
 pub fn sata() -> &'static [Driver] {
     &DRIVERS[..3]
+}
+
+/// A kernel's file: the head that the boot protocol asks for, and a version.
+#[must_use]
+pub fn kernel(banner: &str) -> Vec<u8> {
+    let mut head = vec![0; 0x1000];
+    head[0x202..0x206].copy_from_slice(b"HdrS");
+    head[0x206..0x208].copy_from_slice(&0x020f_u16.to_le_bytes());
+    head[0x20e..0x210].copy_from_slice(&0x0600_u16.to_le_bytes());
+    head[0x236] = 1;
+    head[0x800..0x800 + banner.len()].copy_from_slice(banner.as_bytes());
+    head
 }
 
 /// Puts modules below `lib/modules/RELEASE` of `root`, and runs depmod.

@@ -62,13 +62,7 @@ fn plant(root: &Path) {
          initrd /boot/initrd.img-{RELEASE}\n}}\n"
     );
     put(root, "boot/grub/grub.cfg", boot);
-    // The head that the boot protocol asks for, and a version.
-    let mut kernel = vec![0; 0x1000];
-    kernel[0x202..0x208].copy_from_slice(b"HdrS\x0f\x02");
-    kernel[0x20e..0x210].copy_from_slice(&[0, 6]);
-    kernel[0x236] = 1;
-    let banner = format!("{RELEASE} (debian) #1 SMP");
-    kernel[0x800..0x800 + banner.len()].copy_from_slice(banner.as_bytes());
+    let kernel = modules::kernel(&format!("{RELEASE} (debian) #1 SMP"));
     put(root, &format!("boot/vmlinuz-{RELEASE}"), kernel);
     modules::plant(root, RELEASE, &modules::DRIVERS);
     let image = tempfile::tempdir().unwrap();

@@ -302,7 +302,8 @@ impl Check<'_> {
             scan.print
                 .hash_one(folded.as_ref().map_or(name, |f| f.as_bytes())),
         );
-        if self.known(number).is_some_and(|k| k.used && k.value) {
+        if let Some(value) = self.known(number).filter(|k| k.used && k.value) {
+            value.found = value.found.saturating_add(1);
             // Linux does not open it, and nothing is lost by that.
             self.odd(ENTRY, place, || {
                 format!(

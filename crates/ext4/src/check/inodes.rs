@@ -183,13 +183,24 @@ impl Check<'_> {
                 format!("inode {number}: reserved, and no file")
             });
         }
-        self.upper_halves(inode);
+        if number == ROOT_INO || !self.is_special(number) {
+            self.upper_halves(inode);
+        }
         let outer = self.outer_attributes(inode)?;
         let outer = outer.saturating_add(self.inner_attributes(inode)?);
         if inode.has(inode_flag::ENCRYPT) != self.contexts.remove(&number) {
             self.error("inode", inode.place, || {
                 format!(
                     "inode {number}: flags {:#x}, and with or without an encryption context",
+                    inode.flags
+                )
+            });
+        }
+        let fixed = inode.flags & (inode_flag::IMMUTABLE | inode_flag::APPEND) != 0;
+        if fixed && !matches!(kind, Some(FileKind::File | FileKind::Dir) | None) {
+            self.error("inode", inode.place, || {
+                format!(
+                    "inode {number}: a device, pipe or link with flags {:#x}",
                     inode.flags
                 )
             });
@@ -246,6 +257,11 @@ impl Check<'_> {
         }
         for (name, half, used) in [
             ("i_obso_faddr", base.obso_faddr.get(), false),
+            (
+                "i_blocks_high",
+                u32::from(base.blocks_high.get()),
+                geo.has_ro(ro_compat::HUGE_FILE),
+            ),
             ("i_size_high", base.size_high.get(), wide),
             (
                 "i_file_acl_high",
@@ -343,14 +359,6 @@ impl Check<'_> {
         if inode.size != 0 {
             self.error("inode", inode.place, || {
                 format!("inode {}: a device or pipe of {} bytes", inode.number, inode.size)
-            });
-        }
-        if inode.flags & (inode_flag::IMMUTABLE | inode_flag::APPEND) != 0 {
-            self.error("inode", inode.place, || {
-                format!(
-                    "inode {}: a device or pipe with flags {:#x}",
-                    inode.number, inode.flags
-                )
             });
         }
     }

@@ -118,17 +118,18 @@ impl Check<'_> {
 
     /// Values in inodes of their own: `i_ctime` and `i_version` count their uses.
     fn value_counts(&mut self) -> Result<()> {
-        let mut values = std::mem::take(&mut self.values);
         let mut inodes = Vec::new();
         for (group, known) in &self.inodes {
             let first = group.saturating_mul(self.fs.geo.group_inodes).saturating_add(1);
             for (number, known) in (first..).zip(known) {
-                if known.used && known.value {
+                // Those that a directory names instead were told with it.
+                if known.used && known.value && (known.found == 0 || self.values.contains_key(&number)) {
                     self.meter.bytes(4, "value of an attribute")?;
                     inodes.push(number);
                 }
             }
         }
+        let mut values = std::mem::take(&mut self.values);
         for number in inodes {
             self.meter.steps(4, "value of an attribute")?;
             let uses = values.remove(&number).unwrap_or_default();

@@ -77,7 +77,7 @@ fn driver(kernel: &Kernel, rung: &Rung) -> Finding {
         ),
         Reach::Blocked => (
             Level::Stop,
-            format!("{missing}: in the initramfs, and kept from being loaded"),
+            format!("{missing}: kept from being loaded, as far as the initramfs has them"),
         ),
         Reach::NotInKernel => (Level::Stop, format!("{missing}: this kernel has no such driver")),
         _ => (

@@ -43,6 +43,9 @@ impl Check<'_> {
             self.out
                 .note(h2k_block::Severity::Error, "superblock", SUPER_AT, || what)
         };
+        if sb.rev_level.get() > 1 {
+            wrong(format!("rev_level {}, at most 1 is known", sb.rev_level.get()));
+        }
         let inodes = u64::from(geo.groups).saturating_mul(u64::from(geo.group_inodes));
         if inodes != u64::from(geo.inodes) {
             wrong(format!("inodes_count {}, expected {inodes}", geo.inodes));

@@ -154,7 +154,7 @@ impl Check<'_> {
 
     /// The list of bad blocks: a block map, and no file.
     fn bad_blocks(&mut self, inode: &Inode) -> Result<()> {
-        if inode.mode != 0 || inode.links != 0 {
+        if inode.mode != 0 || inode.links != 0 || inode.uid != 0 || inode.gid != 0 {
             self.error("inode", inode.place, || {
                 format!(
                     "inode 1: mode {:#o} and {} links, expected none",
@@ -420,7 +420,12 @@ impl Check<'_> {
                 // Blocks past the end may have been set aside, but not written.
                 let extents = inode.has(inode_flag::EXTENTS);
                 let end = inode.size.div_ceil(size).saturating_add(u64::from(!extents));
-                let end = end.div_ceil(ratio).saturating_mul(ratio);
+                // A block map has no shorter unit than its cluster.
+                let end = if extents {
+                    end
+                } else {
+                    end.div_ceil(ratio).saturating_mul(ratio)
+                };
                 if mapped.written > end && !inode.has(inode_flag::VERITY) {
                     wrong(&format!(
                         "blocks were written up to {}",

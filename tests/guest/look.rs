@@ -66,6 +66,40 @@ fn filesystems_are_shown_with_the_mount_points_of_the_guest() {
 }
 
 #[test]
+fn filesystems_are_checked_as_their_own_fsck_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    std::fs::write(tree.join("file"), "content").unwrap();
+    let image = dir.path().join("data.img");
+    super::ext4_of(&tree, &image, "8M");
+    let check = || run(dir.path(), &["filesystems", "--check", "--json", "data.img"]);
+    let debugfs = |command: &str| {
+        h2k_testkit::oracle::ok("debugfs", &["-w", "-R", command, image.to_str().unwrap()]);
+    };
+    let clean = check().good().json();
+    assert_eq!(clean["checks"][0]["clean"], true, "{clean}");
+    let none = run(dir.path(), &["filesystems", "--json", "data.img"])
+        .good()
+        .json();
+    assert!(none["checks"].is_null());
+    debugfs("setb 1700");
+    let leaked = check();
+    assert_eq!(
+        (leaked.code, leaked.json()["checks"][0]["leaks"].as_u64()),
+        (3, Some(1))
+    );
+    debugfs("set_inode_field /file links_count 7");
+    let damaged = check();
+    let found = damaged.json()["checks"][0]["findings"].to_string();
+    assert_eq!(damaged.code, 4);
+    assert!(found.contains("7 links, counted 1"), "{found}");
+    let text = run(dir.path(), &["filesystems", "--check", "data.img"]);
+    assert_eq!(text.code, 4);
+    assert!(text.out.contains("/dev/sda: 1 error, 1 leaked place"), "{text:?}");
+}
+
+#[test]
 fn a_guest_is_put_together_and_listed_by_path() {
     let dir = linux();
     let names = |args: &[&str]| run(dir.path(), args).good().out;

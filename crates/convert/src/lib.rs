@@ -55,7 +55,7 @@ pub use fix::{
 pub use guest::{
     DeviceReport, FileEntry, FilesystemsReport, GuestSource, HoldsReport, Key, LeftOutReport,
     LogicalVolumeReport, LuksReport, LuksSlotReport, OpenGuest, PartitionReport, PartitionsReport,
-    ProblemReport, RaidReport, TableReport, hex, kind_word, odd, text,
+    ProblemReport, RaidReport, StructureReport, TableReport, hex, kind_word, odd, text,
 };
 pub use image::{FileReport, ImageReport, SnapshotReport, Tables};
 pub use machine::{MachineDisk, MachineSource, ManifestCheck, ManifestWish, OpenMachine, Spill};

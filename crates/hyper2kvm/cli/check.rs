@@ -104,7 +104,7 @@ fn text(report: &CheckReport, style: Style, quiet: bool) -> String {
     } else if !report.clean {
         out.push_str(&format!(
             "{name}: {}{}\n",
-            counts(report.errors, report.leaks, style),
+            counts(report.errors, report.leaks, "cluster", style),
             usage(report)
         ));
     }
@@ -114,7 +114,10 @@ fn text(report: &CheckReport, style: Style, quiet: bool) -> String {
         let name = style.bold(&repaired.filename);
         let left = match (repaired.errors, repaired.leaks) {
             (0, 0) => style.green("clean after the repair"),
-            (errors, leaks) => format!("{} left after the repair", counts(errors, leaks, style)),
+            (errors, leaks) => format!(
+                "{} left after the repair",
+                counts(errors, leaks, "cluster", style)
+            ),
         };
         out.push_str(&format!("{name}: {left}\n"));
     }
@@ -155,15 +158,17 @@ fn units(format: &str) -> &'static str {
     }
 }
 
-fn counts(errors: u64, leaks: u64, style: Style) -> String {
+/// How many errors and leaked `units` there are.
+pub(super) fn counts(errors: u64, leaks: u64, unit: &str, style: Style) -> String {
+    let leak = format!("leaked {unit}");
     let plural = |n: u64, one: &str| format!("{} {one}{}", exact(n), if n == 1 { "" } else { "s" });
     match (errors, leaks) {
-        (0, leaks) => style.yellow(&plural(leaks, "leaked cluster")),
+        (0, leaks) => style.yellow(&plural(leaks, &leak)),
         (errors, 0) => style.red(&plural(errors, "error")),
         (errors, leaks) => format!(
             "{}, {}",
             style.red(&plural(errors, "error")),
-            style.yellow(&plural(leaks, "leaked cluster"))
+            style.yellow(&plural(leaks, &leak))
         ),
     }
 }

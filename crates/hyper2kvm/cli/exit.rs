@@ -44,7 +44,8 @@ Exit status:
   compare, reg diff:  0 equal, 1 different, 2 could not be compared
   systemd is-enabled, is-failed, analyze verify, analyze condition:  0 it is so, 1 it is not, 4 no such unit
   systemd is-active, status:  0 active in the last boot, 3 not active, 4 no such unit
-  check, reg check:   0 clean, 1 could not be checked, 3 leaked clusters only, 4 damaged
+  check, reg check, filesystems --check:
+                      0 clean, 1 could not be checked, 3 leaked clusters only, 4 damaged
   doctor:             0 boots on virtio, 1 cannot be told, 3 boots on an emulated bus only, 4 does not boot
   plan:               0 nothing to do, 3 changes, 4 something stands in the way";
 

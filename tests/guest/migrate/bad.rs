@@ -97,6 +97,19 @@ fn a_filesystem_with_recorded_errors() {
 }
 
 #[test]
+fn damage_that_was_there_before_is_told_apart() {
+    let place = Place::debugged(&["set_inode_field /etc/os-release links_count 5"]);
+    let plan = run(place.path(), &["plan", "--json", "a.img"]);
+    assert_eq!(plan.code, 3, "{plan:?}");
+    let check = &plan.json()["checks"][0];
+    assert_eq!(check["checked"], true);
+    assert_eq!(check["findings"].as_array().map(Vec::len), Some(0), "{check}");
+    let before = check["before"].to_string();
+    assert!(before.contains("5 links, counted 1"), "{before}");
+    place.untouched();
+}
+
+#[test]
 fn a_disk_without_a_system_and_one_that_is_empty() {
     let place = Place::with(|disk| {
         std::fs::File::create(disk).unwrap().set_len(8 << 20).unwrap();

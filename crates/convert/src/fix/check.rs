@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 /// More complaints than anybody reads.
 const MOST: usize = 100;
 
-/// What a walk may cost: a hundred million names and runs of files.
-const STEPS: u64 = 100_000_000;
+/// What one look at a whole filesystem may cost: a hundred million names and runs of files.
+pub(crate) const STEPS: u64 = 100_000_000;
 
 /// What one look at a whole filesystem may cost.
 fn limits() -> Limits {

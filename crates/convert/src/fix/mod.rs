@@ -12,6 +12,7 @@ mod place;
 mod report;
 mod write;
 
+pub(crate) use check::STEPS as CHECK_STEPS;
 pub use place::{FixOnly, FixedReport, Into};
 pub(crate) use report::clear;
 pub use report::{CheckedReport, DiskEdits, FixReport, FixTimes, RefusedReport, SystemFixes, Validation};

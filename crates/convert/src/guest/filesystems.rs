@@ -1,7 +1,10 @@
 //! The filesystems of a guest as a report.
 
 use super::{OpenGuest, ProblemReport, odd, text};
-use h2k_guest::{Assembled, FilesystemFacts};
+use crate::FindingReport;
+use crate::fix::CHECK_STEPS;
+use h2k_block::{Findings, Limits};
+use h2k_guest::{Assembled, Device, FilesystemFacts};
 use serde::Serialize;
 
 /// Every filesystem of a guest, opened or not.
@@ -12,6 +15,53 @@ pub struct FilesystemsReport {
     pub filesystems: Vec<FilesystemFacts>,
     /// What could not be read, by device.
     pub problems: Vec<ProblemReport>,
+    /// What the checks of their structure found, where they were asked for.
+    pub checks: Option<Vec<StructureReport>>,
+}
+
+/// What the check of one filesystem's structure found, or why it could not be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StructureReport {
+    /// The device it lies on.
+    pub device: String,
+    /// What it is, as `blkid` spells it.
+    #[serde(rename = "type")]
+    pub type_: Option<&'static str>,
+    /// Whether there is neither an error nor a leak; `None` where it could not be checked.
+    pub clean: Option<bool>,
+    /// How many errors there are: what its own driver may stumble over, or lose data by.
+    pub errors: u64,
+    /// How many leaks there are: space that is taken and belongs to nothing.
+    pub leaks: u64,
+    /// How many things are odd and put right by a mount.
+    pub warnings: u64,
+    /// What was found, the first thousand of it.
+    pub findings: Vec<FindingReport>,
+    /// Why it could not be checked.
+    pub unchecked: Option<String>,
+}
+
+impl StructureReport {
+    fn of(device: &Device, limits: &Limits) -> Self {
+        let checked = device.check(limits);
+        let (found, unchecked) = match checked {
+            Ok(found) => (Some(found), None),
+            Err(e) => (None, Some(e.to_string())),
+        };
+        let clean = found.as_ref().map(Findings::is_clean);
+        let found = found.unwrap_or_default();
+        Self {
+            device: device.name.clone(),
+            type_: device.kind,
+            clean,
+            errors: found.errors,
+            leaks: found.leaks,
+            warnings: found.warnings,
+            findings: found.findings.iter().map(FindingReport::from).collect(),
+            unchecked,
+        }
+    }
 }
 
 /// What a guest's fstab names and is not mounted.
@@ -51,6 +101,7 @@ impl OpenGuest {
         let mut report = FilesystemsReport {
             filesystems: Vec::new(),
             problems: self.problems(),
+            checks: None,
         };
         let trees = self.trees(&mut report.problems);
         let (found, problems) = self.guest.contents(trees.iter().map(|t| &t.tree));
@@ -59,6 +110,17 @@ impl OpenGuest {
             .extend(problems.iter().map(|(device, e)| problem(device, e)));
         report.filesystems = found;
         report
+    }
+
+    /// Checks the structure of every filesystem, as its own `fsck` would. Nothing is changed.
+    #[must_use]
+    pub fn check_filesystems(&self) -> Vec<StructureReport> {
+        let limits = Limits {
+            steps: CHECK_STEPS,
+            ..Limits::default()
+        };
+        let all = self.guest.filesystems();
+        all.map(|device| StructureReport::of(device, &limits)).collect()
     }
 
     /// The trees of every system, or the one the user put together.

@@ -15,7 +15,7 @@ pub use devices::{
     PartitionsReport, ProblemReport, RaidReport, TableReport,
 };
 pub use file::{FileEntry, kind_word};
-pub use filesystems::{FilesystemsReport, LeftOutReport};
+pub use filesystems::{FilesystemsReport, LeftOutReport, StructureReport};
 pub use key::Key;
 pub use name::{hex, odd, text};
 

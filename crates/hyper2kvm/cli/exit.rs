@@ -23,6 +23,10 @@ pub(super) const WILL_NOT_BOOT: u8 = 4;
 pub(super) const CHANGES: u8 = 3;
 /// `plan`: something stands in the way.
 pub(super) const BLOCKED: u8 = 4;
+/// `migrate --boot-test`: made, and nobody can say whether it starts.
+pub(super) const BOOT_UNTOLD: u8 = 3;
+/// `migrate --boot-test`: made, and did not start.
+pub(super) const DID_NOT_BOOT: u8 = 4;
 /// `compare`: nobody can say.
 pub(super) const NOT_COMPARED: u8 = 2;
 
@@ -47,7 +51,8 @@ Exit status:
   check, reg check, filesystems --check:
                       0 clean, 1 could not be checked, 3 leaked clusters only, 4 damaged
   doctor:             0 boots on virtio, 1 cannot be told, 3 boots on an emulated bus only, 4 does not boot
-  plan:               0 nothing to do, 3 changes, 4 something stands in the way";
+  plan:               0 nothing to do, 3 changes, 4 something stands in the way
+  migrate:            0 done, 3 done, but the boot test could not tell, 4 done, but the boot test failed";
 
 /// The exit code of a failure; `trouble` is the code of an ordinary one.
 pub(super) fn of(failure: &Failure, stop: &Stop, trouble: u8) -> u8 {

@@ -4,7 +4,7 @@ use super::machine::MachineArgs;
 use super::making::{MakingArgs, PaceArgs};
 use super::{Context, Outcome, exit, value};
 use crate::term::{Fields, Screen, shown};
-use h2k_convert::{Failure, Format, Migrate, MigrateReport, ProvedBy, human};
+use h2k_convert::{BootResult, Failure, Format, Migrate, MigrateReport, ProvedBy, human};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,8 +55,10 @@ pub(super) struct Args {
     prove: bool,
     /// Start the finished machine in QEMU, where that is installed, and report whether a login prompt appears
     ///
-    /// Nothing is written to the disks, and the machine reaches no network. What it says on its serial console decides;
-    /// a guest without a console there cannot be judged. The outcome is reported, and changes nothing.
+    /// Nothing is written to the disks, and the machine reaches no network. What it says on its serial console decides,
+    /// or on its screen, as long as that is in text mode; a guest that says nothing on either cannot be judged. The
+    /// exit code tells the outcome, and boot-test.png beside the report shows the screen at the end. What was made stays
+    /// in any case.
     #[arg(long, help_heading = "Work")]
     boot_test: bool,
     /// How many seconds the machine may take to come up, with each accelerator
@@ -92,7 +94,11 @@ impl Args {
         } else if !screen.quiet {
             screen.say(&text(&report, screen));
         }
-        Ok(exit::DONE)
+        Ok(match report.boot_test.map(|test| test.result) {
+            None | Some(BootResult::Booted) => exit::DONE,
+            Some(BootResult::Failed) => exit::DID_NOT_BOOT,
+            Some(_) => exit::BOOT_UNTOLD,
+        })
     }
 
     fn meant(self) -> Result<Migrate, Failure> {
@@ -164,6 +170,9 @@ fn text(report: &MigrateReport, screen: &Screen) -> String {
         }
         if let Some(reason) = &test.reason {
             said = format!("{said}: {}", shown(reason));
+        }
+        if let Some(file) = &test.screen {
+            said = format!("{said}; {} shows its screen", shown(file));
         }
         fields.add("boot test", said);
     }

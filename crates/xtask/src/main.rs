@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod fixtures;
 mod fuzz;
+mod guest;
 mod rig;
 mod run;
 mod tools;
@@ -33,6 +34,8 @@ usage: cargo xtask COMMAND
   fuzz seed        fill the fuzz corpora from fixtures
   fuzz run TARGET SECONDS
                    fuzz one target (needs a nightly toolchain and cargo-fuzz)
+  guest DIR        make a small Debian as VMware leaves one in DIR, from Debian's packages: a VMX and its VMDK, which the
+                   tests migrate and boot (some 60 MB to download; no root needed, where there are user namespaces)
   rig capture DIR IMAGE...
                    boot copies of guests that ../shared/rig built, ask them about themselves, and keep copies and
                    answers in DIR: `H2K_RIG=DIR cargo test rig` compares them with `inspect` (as root, minutes)
@@ -43,6 +46,9 @@ usage: cargo xtask COMMAND
                    boot the guests that ../shared/rig built in DIR on virtio, migrate them, boot what came out, and
                    compare names and addresses; prints a table (minutes a guest where there is no KVM). NAME.vmx is
                    the guest from a streamOptimized VMDK and its VMX; a name of `rig vary` is made, tried and dropped
+  rig libvirt [--tcg] DIR...
+                   let libvirt define and start the machines that `migrate` made in these folders, and wait for their
+                   login prompts; needs a running libvirtd and its network, as root. --tcg: without KVM
 ";
 
 fn main() -> ExitCode {
@@ -62,9 +68,11 @@ fn main() -> ExitCode {
         ["fuzz", "check"] => fuzz::check(),
         ["fuzz", "seed"] => fuzz::seed(),
         ["fuzz", "run", target, seconds] => fuzz::run(target, seconds),
+        ["guest", dir] => guest::make(dir),
         ["rig", "capture", out, images @ ..] => rig::capture(out, images),
         ["rig", "vary", dir, names @ ..] => rig::vary(dir, names),
         ["rig", "migrate", dir, rest @ ..] => rig::migrate(dir, rest),
+        ["rig", "libvirt", words @ ..] => rig::libvirt(words),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

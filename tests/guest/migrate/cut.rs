@@ -220,7 +220,8 @@ fn a_migration_killed_at_any_moment_leaves_the_source_and_is_taken_over() {
     assert!(parts > 1, "no run was killed while it wrote");
 }
 
-fn comes(what: &str, mut there: impl FnMut() -> bool) {
+/// Waits until something is so.
+pub fn comes(what: &str, mut there: impl FnMut() -> bool) {
     let began = Instant::now();
     while !there() {
         assert!(began.elapsed() < Duration::from_secs(60), "{what} never came");

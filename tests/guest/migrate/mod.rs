@@ -1,6 +1,9 @@
 //! Guests moved to KVM by the binary: what is made, what stays, what is refused.
 
 mod bad;
+// Machines start the same whatever packed their disks: once is enough.
+#[cfg(feature = "fast")]
+mod boot;
 mod cut;
 mod sources;
 mod whole;

@@ -1,4 +1,4 @@
-//! What a serial console tells of a start.
+//! What a serial console, or a screen, tells of a start.
 
 /// How many lines are kept for the report.
 const LINES: usize = 20;
@@ -6,7 +6,7 @@ const LINES: usize = 20;
 const KEPT: usize = 64 << 10;
 
 /// Lines that mean the start is over, and what they mean.
-const SIGNS: [(&str, &str); 13] = [
+const SIGNS: [(&str, &str); 14] = [
     (
         "(initramfs)",
         "the initramfs did not find the root, and waits at its prompt",
@@ -25,6 +25,10 @@ const SIGNS: [(&str, &str); 13] = [
     (
         "Boot failed: not a bootable disk",
         "the firmware found nothing to start",
+    ),
+    (
+        "Boot failed: could not read the boot disk",
+        "the firmware could not read a disk",
     ),
 ];
 
@@ -55,22 +59,15 @@ impl Console {
     /// Whether what was said settles it.
     pub(super) fn sign(&self) -> Option<Sign> {
         let lines = self.lines();
-        for line in &lines {
-            if line.trim_end().ends_with(" login:") {
-                return Some(Sign::Login);
-            }
-            if let Some((_, why)) = SIGNS.iter().find(|(words, _)| line.contains(words)) {
-                return Some(Sign::Failed(why));
-            }
-        }
-        (lines.last().map(|line| line.trim()) == Some("grub>"))
-            .then_some(Sign::Failed("GRUB waits at its prompt"))
+        sign(&lines).or_else(|| {
+            // It is its prompt as long as nothing follows: GRUB says so, too, while it starts something.
+            (lines.last().map(|line| line.trim()) == Some("grub>")).then_some(PROMPT)
+        })
     }
 
     /// The last lines, as a person would read them.
     pub(super) fn tail(&self) -> Vec<String> {
-        let lines = self.lines();
-        lines.into_iter().rev().take(LINES).rev().collect()
+        tail(self.lines())
     }
 
     fn lines(&self) -> Vec<String> {
@@ -78,6 +75,32 @@ impl Console {
         let lines = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
         lines.map(str::to_owned).collect()
     }
+}
+
+/// Somebody would have to say what is to be started.
+const PROMPT: Sign = Sign::Failed("GRUB waits at its prompt");
+
+/// Whether one of the lines settles it.
+fn sign(lines: &[String]) -> Option<Sign> {
+    lines.iter().find_map(|line| {
+        if line.trim_end().ends_with(" login:") {
+            return Some(Sign::Login);
+        }
+        let (_, why) = SIGNS.iter().find(|(words, _)| line.contains(words))?;
+        Some(Sign::Failed(why))
+    })
+}
+
+/// Whether what is on a screen settles it.
+pub(super) fn seen(rows: &[String]) -> Option<Sign> {
+    let prompt = || rows.iter().any(|row| row == "grub>").then_some(PROMPT);
+    sign(rows).or_else(prompt)
+}
+
+/// As many of the last lines as a report has room for.
+pub(super) fn tail(lines: Vec<String>) -> Vec<String> {
+    let over = lines.len().saturating_sub(LINES);
+    lines.into_iter().skip(over).collect()
 }
 
 /// The text without what moves cursors and changes colours (ECMA-48 control sequences).
@@ -101,7 +124,7 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Console, KEPT, Sign};
+    use super::{Console, KEPT, SIGNS, Sign, seen};
 
     fn said(text: &str) -> Option<Sign> {
         let mut console = Console::default();
@@ -137,6 +160,20 @@ mod tests {
             Some(Sign::Failed(_))
         ));
         assert_eq!(said("grub> linux /vmlinuz\r\nLoading Linux"), None);
+    }
+
+    #[test]
+    fn each_sign_is_seen_on_a_console_and_on_a_screen() {
+        for (words, why) in SIGNS {
+            assert_eq!(
+                said(&format!("before\r\n[ 1.0] {words} after\r\n")),
+                Some(Sign::Failed(why))
+            );
+            assert_eq!(seen(&["before".into(), words.into()]), Some(Sign::Failed(why)));
+        }
+        assert_eq!(seen(&["web01 login:".into()]), Some(Sign::Login));
+        assert!(matches!(seen(&["grub>".into()]), Some(Sign::Failed(_))));
+        assert_eq!(seen(&["Booting from Hard Disk...".into()]), None);
     }
 
     #[test]

@@ -42,31 +42,48 @@ pub(crate) struct Trial {
     pub(crate) firmware: Firmware,
     /// The addresses of its interfaces.
     pub(crate) macs: Vec<String>,
-    /// Where there is room for what it writes.
+    /// A folder that is made for what it writes, and removed.
     pub(crate) scratch: PathBuf,
+    /// What the picture of its screen is called, without the ending.
+    pub(crate) picture: PathBuf,
 }
 
 /// The program, where it is installed.
 pub(super) fn program() -> Option<PathBuf> {
+    found("qemu-system-x86_64").or_else(|| Some(PathBuf::from(LIBEXEC)).filter(|path| path.is_file()))
+}
+
+/// What starts it so that it ends when this process does, however that ends; where it is installed (util-linux).
+pub(super) fn leash() -> Option<PathBuf> {
+    found("setpriv")
+}
+
+fn found(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .map(|dir| dir.join("qemu-system-x86_64"))
-        .chain([PathBuf::from(LIBEXEC)])
+        .map(|dir| dir.join(name))
         .find(|program| program.is_file())
 }
 
 impl Trial {
     /// QEMU's words for it, or why there are none.
     pub(super) fn words(&self, accelerator: &str) -> Result<Vec<String>, String> {
-        let cpu = if accelerator == "kvm" { "host" } else { "max" };
+        // QEMU's own processor is no faster for being two, and slower where the host is busy.
+        let (cpu, cpus) = match accelerator {
+            "kvm" => ("host", "2"),
+            _ => ("max", "1"),
+        };
         let board = if self.bus == Bus::Ide { "pc" } else { "q35" };
         let mut words: Vec<String> = [
             "-nodefaults",
             "-no-user-config",
             "-display",
             "none",
-            "-serial",
+            // The monitor; what the guest says goes where QEMU complains.
+            "-qmp",
             "stdio",
+            "-serial",
+            "file:/proc/self/fd/2",
         ]
         .map(str::to_owned)
         .to_vec();
@@ -75,7 +92,7 @@ impl Trial {
         // What the firmware says goes to the serial port, too.
         say("-machine", format!("{board},accel={accelerator},graphics=off"));
         say("-cpu", cpu.to_owned());
-        say("-smp", "2".to_owned());
+        say("-smp", cpus.to_owned());
         say("-m", "2048".to_owned());
         say("-device", "VGA".to_owned());
         if self.firmware == Firmware::Uefi {
@@ -165,6 +182,7 @@ mod tests {
                 firmware: Firmware::Bios,
                 macs: vec!["52:54:00:12:34:56".to_owned()],
                 scratch: "/tmp".into(),
+                picture: "/tmp/a".into(),
             };
             let words = trial.words("tcg").unwrap();
             for word in words

@@ -1,19 +1,21 @@
 //! Starting a machine that was made, to see it come up: the only place of this program that runs another.
 //!
 //! QEMU gets the disks with `snapshot`, so that nothing is written to them, and a network that leads nowhere: a copy of
-//! a server must not meet the server. What the serial console says decides. See `docs/decisions/008-boot-test.md`.
+//! a server must not meet the server. What the serial console says decides, and what is on the screen, where that is in
+//! text mode. See `docs/decisions/008-boot-test.md`.
 
 mod console;
 mod machine;
+mod monitor;
+mod running;
+mod screen;
 
 pub(crate) use machine::Trial;
 
-use console::{Console, Sign};
+use console::Sign;
+use running::Running;
 use serde::Serialize;
-use std::io::Read;
-use std::os::fd::AsFd;
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,8 +28,10 @@ pub enum BootResult {
     Booted,
     /// It ended in a way that is known.
     Failed,
-    /// Nothing settled it in time: a guest whose console is not the serial port ends so, too.
+    /// Nothing settled it in time: a guest that says nothing on the serial port and draws its screen ends so, too.
     TimedOut,
+    /// This was stopped before anything settled it.
+    Stopped,
     /// It was not started.
     NotTried,
 }
@@ -40,6 +44,7 @@ impl BootResult {
             Self::Booted => "booted",
             Self::Failed => "failed",
             Self::TimedOut => "timed-out",
+            Self::Stopped => "stopped",
             Self::NotTried => "not-tried",
         }
     }
@@ -59,12 +64,18 @@ pub struct BootTest {
     pub took_ms: u64,
     /// The last lines of the serial console.
     pub console: Vec<String>,
+    /// The last lines of the screen, where that was in text mode.
+    pub screen_text: Vec<String>,
+    /// The file with a picture of the screen at the end, PNG or PPM.
+    pub screen: Option<String>,
 }
 
 /// How long KVM may say nothing before QEMU's own processor is asked instead: a nested KVM may hang where it should run.
 const SILENCE: Duration = Duration::from_secs(60);
 /// How often the console is looked at.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often the screen is looked at.
+const GLANCE: Duration = Duration::from_secs(2);
 
 impl BootTest {
     fn not_tried(why: impl Into<String>) -> Self {
@@ -74,6 +85,8 @@ impl BootTest {
             accelerator: None,
             took_ms: 0,
             console: Vec::new(),
+            screen_text: Vec::new(),
+            screen: None,
         }
     }
 }
@@ -88,108 +101,89 @@ pub(crate) fn run(trial: &Trial, limit: Duration, stop: &AtomicBool) -> BootTest
         rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK,
     );
     if kvm.is_ok() {
-        let seen = attempt(&qemu, trial, "kvm", limit, stop);
-        let silent = seen.result == BootResult::TimedOut && seen.took_ms < millis(limit);
-        let broken = seen.result == BootResult::Failed && seen.console.is_empty();
-        if !silent && !broken {
+        let (seen, broken) = attempt(&qemu, trial, "kvm", limit, stop);
+        if !broken {
             return seen;
         }
     }
-    attempt(&qemu, trial, "tcg", limit, stop)
+    attempt(&qemu, trial, "tcg", limit, stop).0
 }
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A child that does not outlive this.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
-
+/// What is seen with this accelerator; and whether that is about the accelerator, and not about the guest.
 fn attempt(
-    qemu: &PathBuf,
+    qemu: &Path,
     trial: &Trial,
     accelerator: &'static str,
     limit: Duration,
     stop: &AtomicBool,
-) -> BootTest {
+) -> (BootTest, bool) {
     let words = match trial.words(accelerator) {
         Ok(words) => words,
-        Err(why) => return BootTest::not_tried(why),
+        Err(why) => return (BootTest::not_tried(why), false),
     };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the boot test is asked for by name, and is nothing but this"
-    )]
-    let mut command = std::process::Command::new(qemu);
-    command
-        .args(words)
-        // Where QEMU puts what the guest writes, which is gone with it.
-        .env("TMPDIR", &trial.scratch)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
     let begun = Instant::now();
-    let mut child = match command.spawn() {
-        Ok(child) => Running(child),
-        Err(e) => return BootTest::not_tried(format!("{}: {e}", qemu.display())),
+    let mut running = match Running::start(qemu, &words, &trial.scratch) {
+        Ok(running) => running,
+        Err(e) => {
+            let why = format!("{}: {e}", qemu.display());
+            return (BootTest::not_tried(why), false);
+        }
     };
-    let mut console = Console::default();
-    let mut complaint = Console::default();
+    let mut broken = false;
     let mut heard = begun;
+    let mut glance = begun;
     let (result, reason) = loop {
-        if take(child.0.stdout.as_mut(), &mut console) {
+        if running.listen() {
             heard = Instant::now();
         }
-        take(child.0.stderr.as_mut(), &mut complaint);
-        match console.sign() {
+        let mut sign = running.console.sign();
+        if sign.is_none() && glance.elapsed() > GLANCE {
+            if running.look() {
+                heard = Instant::now();
+            }
+            sign = console::seen(running.screen.rows());
+            glance = Instant::now();
+        }
+        match sign {
             Some(Sign::Login) => break (BootResult::Booted, None),
             Some(Sign::Failed(why)) => break (BootResult::Failed, Some(why.to_owned())),
             None => {}
         }
         if stop.load(Ordering::Relaxed) {
-            break (BootResult::TimedOut, Some("stopped".to_owned()));
+            break (BootResult::Stopped, None);
         }
-        if let Ok(Some(status)) = child.0.try_wait() {
-            take(child.0.stderr.as_mut(), &mut complaint);
-            let last = complaint.tail().pop().unwrap_or_else(|| status.to_string());
+        if let Some(status) = running.ended() {
+            // A machine that switches itself off does not make QEMU fail.
+            broken = !status.success();
+            let last = running.console.tail().pop();
+            let last = last.unwrap_or_else(|| status.to_string());
             break (BootResult::Failed, Some(format!("QEMU ended: {last}")));
         }
         let silent = accelerator == "kvm" && heard.elapsed() > SILENCE;
+        broken = silent;
         if silent || begun.elapsed() > limit {
-            break (
-                BootResult::TimedOut,
-                Some("neither a login prompt nor a known failure on the serial console".to_owned()),
-            );
+            let why = "neither a login prompt nor a known failure on the serial console or the screen";
+            break (BootResult::TimedOut, Some(why.to_owned()));
         }
         std::thread::sleep(PAUSE);
     };
-    BootTest {
+    let took_ms = millis(begun.elapsed());
+    let screen = match result {
+        BootResult::Stopped => None,
+        _ => running.picture(&trial.picture),
+    };
+    let seen = BootTest {
         result,
         reason,
         accelerator: Some(accelerator),
-        took_ms: millis(begun.elapsed()),
-        console: console.tail(),
-    }
-}
-
-/// Takes what a pipe holds, without waiting for more. Says whether there was anything.
-fn take(pipe: Option<&mut (impl Read + AsFd)>, console: &mut Console) -> bool {
-    let Some(pipe) = pipe else { return false };
-    if rustix::io::ioctl_fionbio(pipe.as_fd(), true).is_err() {
-        return false;
-    }
-    let mut room = [0; 4096];
-    let mut any = false;
-    while let Ok(length @ 1..) = pipe.read(&mut room) {
-        console.take(room.get(..length).unwrap_or_default());
-        any = true;
-    }
-    any
+        took_ms,
+        console: running.console.tail(),
+        screen_text: console::tail(running.screen.text()),
+        screen: screen.map(|path| path.display().to_string()),
+    };
+    (seen, broken)
 }

@@ -112,6 +112,7 @@ impl Migrate {
         // The one made first gets its name last: where the report is, everything is.
         let path = self.into.join("report.json");
         let path = crate::free::free(&path, self.replace, &needed)?;
+        self.picture_is_free(&needed)?;
         let file = output.create(&path).about(&path)?;
         let name = self.name_for(fixed)?;
         let mut report = MigrateReport::new(&name, fixed);

@@ -2,12 +2,14 @@
 
 mod capture;
 mod described;
+mod libvirt;
 mod migrate;
 mod mounted;
 mod vary;
 mod verdict;
 
 pub use capture::capture;
+pub use libvirt::libvirt;
 pub use migrate::migrate;
 pub use vary::vary;
 

@@ -1,9 +1,9 @@
 //! QEMU while it runs: what it says, what is asked of it, and its end.
 
 use super::console::Console;
+use super::machine;
 use super::monitor::Monitor;
 use super::screen::{self, Screen};
-use super::{PAUSE, machine};
 use h2k_block::Output;
 use serde_json::{Value, json};
 use std::io::Read;
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+/// How often an answer is looked for.
+const MOMENT: Duration = Duration::from_millis(10);
 /// How long an answer of the monitor is waited for: it has nothing else to do, but the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -140,7 +142,7 @@ impl Running {
             if self.child.try_wait().ok().flatten().is_some() {
                 return None;
             }
-            std::thread::sleep(PAUSE / 10);
+            std::thread::sleep(MOMENT);
         }
         None
     }

@@ -27,7 +27,7 @@ impl Screen {
             Some(old) => old != *row,
             None => !row.is_empty(),
         };
-        let last = rows.iter().enumerate().filter(fresh).last().map(|(at, _)| at);
+        let last = rows.iter().enumerate().rfind(fresh).map(|(at, _)| at);
         self.end = last.map_or(self.end, |last| last.saturating_add(1));
         let other = last.is_some() || rows.len() != self.rows.len();
         self.rows = rows;
@@ -86,8 +86,8 @@ mod tests {
     /// As QEMU prints memory.
     fn dump(cells: &[u8]) -> String {
         let mut text = String::new();
-        for (n, four) in cells.chunks(8).enumerate() {
-            write!(text, "{:016x}:", 0xb8000 + n * 16).unwrap();
+        for four in cells.chunks(8) {
+            text.push_str("00000000000b8000:");
             for pair in four.chunks(2) {
                 write!(text, " 0x07{:02x}07{:02x}", pair[1], pair[0]).unwrap();
             }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_picture_is_no_text() {
-        let cells: Vec<u8> = (0..80 * 25).map(|n| (n * 7 % 256) as u8).collect();
+        let cells: Vec<u8> = (0..=255).cycle().step_by(7).take(80 * 25).collect();
         for dump in [dump(&cells), "no such command".into(), String::new()] {
             let mut screen = Screen::default();
             assert!(!screen.take(&dump));

@@ -64,8 +64,8 @@ impl DerefMut for Check {
 /// Formats that keep more books (reference counts, checksums, logs) check those too.
 ///
 /// # Errors
-/// [`h2k_block::Class::Unsupported`] for an image that this code cannot read, [`h2k_block::Class::Limit`] when the check costs more than
-/// `options.limits` allow, [`h2k_block::Class::Io`] when the host fails.
+/// [`h2k_block::Class::Unsupported`] for an image that this code cannot read, [`h2k_block::Class::Limit`] when the
+/// check costs more than `options.limits` allow, [`h2k_block::Class::Io`] when the host fails.
 pub fn check(file: Arc<dyn HostFile>, host: &dyn Host, options: &OpenOptions) -> Result<Check> {
     let format = match options.format {
         Some(format) => format,

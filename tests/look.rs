@@ -212,15 +212,7 @@ fn what_an_image_says_of_itself_cannot_command_the_terminal() {
 fn an_encrypted_image_is_described_and_not_converted() {
     let dir = scratch();
     let path = dir.path().join("secret.qcow2");
-    let secret = "secret,id=s,data=x";
-    let options = "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10";
-    let path = path.to_str().unwrap();
-    oracle::ok(
-        "qemu-img",
-        &[
-            "create", "-q", "-f", "qcow2", "--object", secret, "-o", options, path, "8M",
-        ],
-    );
+    oracle::qemu_luks(&path, "8M");
     let ran = run(dir.path(), &["info", "secret.qcow2"]).good();
     assert!(ran.out.contains("8 MiB") && ran.out.contains("LUKS"), "{ran:?}");
     assert!(

@@ -38,6 +38,31 @@ pub fn qemu_version() -> u32 {
         .unwrap_or_else(|| panic!("qemu-img --version said {said:?}"))
 }
 
+/// Makes an empty qcow2 image of `size` that is encrypted with LUKS.
+///
+/// QEMU measures how fast the processor is, and gives up when another program had it: then it is asked again.
+pub fn qemu_luks(image: &Path, size: &str) {
+    let options = "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10";
+    let mut args: Vec<&std::ffi::OsStr> = Vec::new();
+    let secret = "secret,id=s,data=x";
+    let words = ["create", "-q", "-f", "qcow2", "--object", secret, "-o", options];
+    args.extend(words.map(AsRef::<std::ffi::OsStr>::as_ref));
+    args.extend([image.as_os_str(), size.as_ref()]);
+    for _ in 0..20 {
+        let out = run("qemu-img", &args);
+        let said = String::from_utf8_lossy(&out.stderr);
+        if !said.contains("Unable to get accurate CPU usage") {
+            assert!(
+                out.status.success(),
+                "qemu-img {args:?} said {}: {said}",
+                out.status
+            );
+            return;
+        }
+    }
+    panic!("qemu-img could not measure the processor twenty times in a row");
+}
+
 /// `qemu-img check` on an image that must be clean (no errors, no leaks).
 pub fn qemu_check(image: &Path, format: &str) {
     ok(

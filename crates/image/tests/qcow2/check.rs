@@ -116,10 +116,7 @@ fn sound_images_are_as_sound_as_qemu_img_says() {
 fn encrypted_images_and_data_files_are_checked_too() {
     let scratch = Scratch::new();
     let path = scratch.path("luks.qcow2");
-    qemu_img(
-        "create -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 {} 1M",
-        &[&path],
-    );
+    oracle::qemu_luks(&path, "1M");
     let check = qcow2::check(host_file(&path), &Limits::default()).unwrap();
     assert!(check.is_clean(), "{:#?}", check.findings);
     let data = scratch.path("d.raw");

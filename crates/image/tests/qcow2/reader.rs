@@ -413,10 +413,7 @@ fn unknown_features_are_refused_by_the_name_the_image_gives_them() {
 fn luks_is_refused_by_name() {
     let scratch = Scratch::new();
     let path = scratch.path("a.qcow2");
-    qemu_img(
-        "create -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 {} 1M",
-        &[&path],
-    );
+    h2k_testkit::oracle::qemu_luks(&path, "1M");
     let error = try_open(&path, &OpenOptions::default()).err().unwrap();
     assert_eq!(error.class(), Class::Unsupported);
     assert!(error.to_string().contains("LUKS version 1"), "{error}");

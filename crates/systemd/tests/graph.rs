@@ -67,11 +67,16 @@ fn ours(root: &Path, start: &str) -> Edges {
     graph.units().map(|u| (u.name.to_string(), edges(u))).collect()
 }
 
-/// What both sides speak of: mounts and devices of the machine the test runs on are not in the files.
+/// Whether a unit stands for a mount or a device of the machine the test runs on, which are not in the files.
+fn is_of_this_machine(unit: &str) -> bool {
+    unit.ends_with(".mount") || unit.ends_with(".device") || unit.starts_with("blockdev@")
+}
+
+/// What both sides speak of.
 fn comparable(edge: &str) -> bool {
     let (dep, to) = edge.split_once(' ').unwrap();
     let ours = h2k_systemd::Dep::ALL.iter().any(|d| d.word() == dep);
-    ours && !to.ends_with(".mount") && !to.ends_with(".device") && to != "init.scope"
+    ours && !is_of_this_machine(to) && to != "init.scope"
 }
 
 fn compare(root: &Path, start: &str) -> usize {
@@ -79,10 +84,7 @@ fn compare(root: &Path, start: &str) -> usize {
     let mut wrong = Vec::new();
     let mut same = 0;
     for (unit, edges) in &theirs {
-        if unit.ends_with(".mount")
-            || unit.ends_with(".device")
-            || matches!(unit.as_str(), "init.scope" | "-.slice" | "umount.target")
-        {
+        if is_of_this_machine(unit) || matches!(unit.as_str(), "init.scope" | "-.slice" | "umount.target") {
             continue;
         }
         let Some(mine) = ours.get(unit) else {
